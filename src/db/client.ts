@@ -1,0 +1,88 @@
+import { type NeonQueryFunction, neon, neonConfig } from "@neondatabase/serverless";
+import { fillPlaceholders, type SQL } from "drizzle-orm";
+import { PgDialect } from "drizzle-orm/pg-core";
+
+/** SQL text and its parameters, ready to send. */
+export interface Statement {
+  text: string;
+  params: unknown[];
+}
+
+/** One row; every value is text or null, as Postgres printed it. */
+export type Row = Record<string, string | null>;
+
+/**
+ * A database for one request. Each call is one transaction and one round trip. On a guarded route the caller's guard is its
+ * first statement, so that nothing is read or written for somebody whose session is over.
+ */
+export interface Db {
+  /** Reads from one snapshot, read-only; answers the rows of each statement. */
+  read(...statements: Statement[]): Promise<Row[][]>;
+  /** Writes at READ COMMITTED, where each statement sees what others committed before it. */
+  write(...statements: Statement[]): Promise<Row[][]>;
+}
+
+const dialect = new PgDialect();
+
+/** Values of a prepared statement: null, text, a number or a list of either. */
+export type Parameter = string | number | boolean | null | readonly (string | number)[];
+
+/**
+ * A statement whose text is built once per isolate, at its first use. `sql.placeholder("name")` in `query` marks where the
+ * values go.
+ */
+export function prepare<Name extends string = never>(query: () => SQL): (values: Record<Name, Parameter>) => Statement {
+  let built: { sql: string; params: unknown[] } | undefined;
+  return (values) => {
+    built ??= dialect.sqlToQuery(query());
+    return { text: built.sql, params: fillPlaceholders(built.params, values) };
+  };
+}
+
+/** Values stay the text that Postgres sent: no float, no time zone of this process. */
+const asText = { getTypeParser: () => (value: string) => value };
+
+const connections = new Map<string, NeonQueryFunction<false, false>>();
+
+function connection(url: string): NeonQueryFunction<false, false> {
+  const known = connections.get(url);
+  if (known) return known;
+  if (isLoopback(url)) useLocalEndpoint();
+  const made = neon(url);
+  connections.set(url, made);
+  return made;
+}
+
+export const isLoopback = (url: string) => /^(localhost|127\.0\.0\.1)$/.test(new URL(url).hostname);
+
+/**
+ * The only difference between development and production: the driver talks to the endpoint that the URL names. The
+ * settings refuse such a URL outside of development, and no deployed Worker could reach it.
+ */
+function useLocalEndpoint(): void {
+  neonConfig.fetchEndpoint = (host, port) => `http://${host}:${port}/sql`;
+  neonConfig.wsProxy = (host, port) => `${host}:${port}/v2`;
+  neonConfig.useSecureWebSocket = false;
+  neonConfig.pipelineTLS = false;
+  neonConfig.pipelineConnect = false;
+}
+
+/** The database at `url`; `guard`, if given, is the first statement of every batch. */
+export function createDb(url: string, guard?: Statement): Db {
+  const send = async (
+    statements: Statement[],
+    mode: { isolationLevel: "RepeatableRead" | "ReadCommitted"; readOnly: boolean },
+  ) => {
+    const sql = connection(url);
+    const batch = guard ? [guard, ...statements] : statements;
+    const results = await sql.transaction(
+      batch.map((statement) => sql.query(statement.text, statement.params, { types: asText })),
+      mode,
+    );
+    return (guard ? results.slice(1) : results) as Row[][];
+  };
+  return {
+    read: (...statements) => send(statements, { isolationLevel: "RepeatableRead", readOnly: true }),
+    write: (...statements) => send(statements, { isolationLevel: "ReadCommitted", readOnly: false }),
+  };
+}

@@ -1,0 +1,83 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import type { TestProject } from "vitest/node";
+import { prepareAssets } from "../../../tools/assets.ts";
+import { migrate } from "../../../tools/migrate.ts";
+import { startNeonLocal } from "../../../tools/neon-local.ts";
+import { startCluster } from "../../../tools/postgres.ts";
+import { createRoles } from "../../../tools/roles.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    apiUrl: string;
+    backupUrl: string;
+    jwtKeys: string;
+    controlUrl: string;
+  }
+}
+
+const template = "template_nexgen";
+
+/**
+ * One throw-away cluster and one local Neon endpoint for all test files of the Worker. A migrated template database is
+ * cloned for each file, through a control address that only this run knows.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await prepareAssets();
+  const directory = await mkdtemp(join(tmpdir(), "nexgen-test-"));
+  const cluster = await startCluster({ directory, durable: false });
+  const password = randomBytes(18).toString("base64url");
+  const admin = new pg.Client({ connectionString: cluster.superuserUrl });
+  await admin.connect();
+  await admin.query(`CREATE ROLE nexgen_owner LOGIN CREATEROLE PASSWORD '${password}'`);
+  await admin.query(`CREATE DATABASE ${template} OWNER nexgen_owner`);
+  const ownerUrl = `postgres://nexgen_owner:${password}@127.0.0.1:${cluster.port}/${template}`;
+  await migrate(ownerUrl);
+  await createRoles(ownerUrl, { nexgen_api: password, nexgen_backup: password, nexgen_readonly: password });
+
+  const endpoint = await startNeonLocal({ upstream: { host: "127.0.0.1", port: cluster.port } });
+  const url = (role: string, database: string) =>
+    `postgres://${role}:${password}@127.0.0.1:${endpoint.port}/${database}`;
+
+  // CREATE DATABASE from a template allows nobody else in it, another clone neither: one at a time.
+  let turn: Promise<unknown> = Promise.resolve();
+  const control = createServer((_request, response) => {
+    turn = turn
+      .then(async () => {
+        const name = `test_${randomBytes(6).toString("hex")}`;
+        await admin.query(`CREATE DATABASE ${name} TEMPLATE ${template} OWNER nexgen_owner`);
+        response.end(
+          JSON.stringify({
+            apiUrl: url("nexgen_api", name),
+            backupUrl: url("nexgen_backup", name),
+            readonlyUrl: url("nexgen_readonly", name),
+            ownerUrl: url("nexgen_owner", name),
+            roundTripsUrl: `http://127.0.0.1:${endpoint.port}/round-trips?database=${name}`,
+          }),
+        );
+      })
+      .catch((error: unknown) => {
+        response.statusCode = 500;
+        response.end(String(error));
+      });
+  }).listen(0, "127.0.0.1");
+  await new Promise((resolve) => control.once("listening", resolve));
+
+  project.provide("apiUrl", url("nexgen_api", template));
+  project.provide("backupUrl", url("nexgen_backup", template));
+  project.provide("jwtKeys", JSON.stringify([{ kid: "test", key: randomBytes(32).toString("base64url") }]));
+  project.provide("controlUrl", `http://127.0.0.1:${(control.address() as AddressInfo).port}/`);
+
+  return async () => {
+    control.close();
+    await endpoint.close();
+    await admin.end();
+    await cluster.stop();
+    await rm(directory, { recursive: true, force: true });
+  };
+}

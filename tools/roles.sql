@@ -1,0 +1,50 @@
+-- What each role may do in schema "Finances". Run as the owner by `npm run db:roles`, after every migration: it takes all
+-- rights away and grants the list below, in one transaction, so that the list is the truth.
+
+REVOKE ALL ON SCHEMA "Finances" FROM PUBLIC, nexgen_api, nexgen_backup, nexgen_readonly;
+REVOKE ALL ON ALL TABLES IN SCHEMA "Finances" FROM PUBLIC, nexgen_api, nexgen_backup, nexgen_readonly;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA "Finances" FROM PUBLIC, nexgen_api, nexgen_backup, nexgen_readonly;
+-- Functions are everybody's by default. An extension's belong to whoever made it, on Neon not always the owner.
+DO $$
+DECLARE
+  callable regprocedure;
+BEGIN
+  FOR callable IN
+    SELECT p.oid FROM pg_proc p WHERE p.pronamespace = '"Finances"'::regnamespace AND p.proowner = current_user::regrole
+  LOOP
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, nexgen_api, nexgen_backup, nexgen_readonly', callable);
+  END LOOP;
+END $$;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Finances" REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+GRANT USAGE ON SCHEMA "Finances" TO nexgen_api, nexgen_backup, nexgen_readonly;
+
+-- nexgen_api: the Worker. Reads what routes serve and what refers to it; the audit log and the migrations it only reads.
+GRANT SELECT ON
+  "Finances".billing_po, "Finances".billing_po_line_item, "Finances".client, "Finances".client_payment, "Finances".client_po,
+  "Finances".client_po_line_item, "Finances".payment_vendor_link, "Finances".po_project_mapping, "Finances".project,
+  "Finances".project_document, "Finances".site, "Finances".upload_file, "Finances".upload_session, "Finances".upload_stats,
+  "Finances"."user", "Finances".vendor, "Finances".vendor_order, "Finances".vendor_order_line_item,
+  "Finances".vendor_payment, "Finances".audit_log, "Finances".legacy_orphan, "Finances".schema_migration,
+  "Finances".refresh_session
+  TO nexgen_api;
+GRANT INSERT (id, user_id, token_hash, expires_at, address, user_agent) ON "Finances".refresh_session TO nexgen_api;
+GRANT EXECUTE ON FUNCTION "Finances".guard(uuid, integer, integer, text, text) TO nexgen_api;
+GRANT EXECUTE ON FUNCTION "Finances".kept_orphans(), "Finances".audit_value(jsonb) TO nexgen_api;
+
+-- nexgen_backup: reads everything, also what later migrations bring, and writes nothing.
+GRANT SELECT ON ALL TABLES IN SCHEMA "Finances" TO nexgen_backup;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA "Finances" TO nexgen_backup;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Finances" GRANT SELECT ON TABLES TO nexgen_backup;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Finances" GRANT SELECT ON SEQUENCES TO nexgen_backup;
+
+-- nexgen_readonly: analytics and reports. No password hashes, no tokens, no stored answers, nobody's addresses.
+GRANT SELECT ON
+  "Finances".billing_po, "Finances".billing_po_line_item, "Finances".client, "Finances".client_payment, "Finances".client_po,
+  "Finances".client_po_line_item, "Finances".payment_vendor_link, "Finances".po_project_mapping, "Finances".project,
+  "Finances".project_document, "Finances".site, "Finances".upload_file, "Finances".upload_session, "Finances".upload_stats,
+  "Finances".vendor, "Finances".vendor_order, "Finances".vendor_order_line_item, "Finances".vendor_payment,
+  "Finances".audit_log, "Finances".schema_migration
+  TO nexgen_readonly;
+GRANT SELECT (id, username, email, created_at, updated_at, role, disabled, password_changed_at, version)
+  ON "Finances"."user" TO nexgen_readonly;

@@ -1,0 +1,43 @@
+import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+
+/** `npm run test:deep` runs the long ones, `npm test` everything else. */
+const folder = (mode: string) => (mode === "deep" ? "test/deep" : "test");
+
+export default defineConfig(({ mode }) => ({
+  test: {
+    // Here and not in the Worker's project, whose plugin resolves packages for workerd.
+    globalSetup: ["./test/support/node/postgres.ts"],
+    projects: [
+      {
+        plugins: [
+          cloudflareTest(({ inject }) => {
+            // Secrets, so from the environment, as wrangler wants them. Every test file moves on to a database of its
+            // own: test/support/database.ts.
+            process.env.DATABASE_URL = inject("apiUrl");
+            process.env.BACKUP_DATABASE_URL = inject("backupUrl");
+            process.env.JWT_KEYS = inject("jwtKeys");
+            return {
+              wrangler: { configPath: "./wrangler.toml" },
+              miniflare: { bindings: { TEST_CONTROL_URL: inject("controlUrl") } },
+            };
+          }),
+        ],
+        test: {
+          name: "worker",
+          include: [`${folder(mode)}/*.test.ts`],
+          exclude: ["**/*.node.test.ts"],
+          setupFiles: ["test/support/database.ts"],
+        },
+      },
+      {
+        test: {
+          name: "node",
+          include: [`${folder(mode)}/*.node.test.ts`],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+}));
