@@ -1,0 +1,85 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { bodyLimit } from "hono/body-limit";
+import { requestId } from "hono/request-id";
+import { secureHeaders } from "hono/secure-headers";
+import { authRoutes } from "./auth/routes.ts";
+import { clientRoutes } from "./client/routes.ts";
+import { createDb } from "./db/client.ts";
+import { docsHeaders, docsRoutes } from "./docs/routes.ts";
+import { type AppEnv, settings } from "./env.ts";
+import { healthRoutes } from "./health/routes.ts";
+import { lineItemRoutes } from "./line-item/routes.ts";
+import { assertEveryOperationIsGuarded, openApiDocument } from "./openapi.ts";
+import { opsRoutes } from "./ops/routes.ts";
+import { poRoutes } from "./po/routes.ts";
+import { Problem, renderProblem } from "./problem.ts";
+import { vendorRoutes } from "./vendor/routes.ts";
+
+const bodyLimitBytes = 1024 * 1024;
+
+const apiHeaders = secureHeaders({
+  strictTransportSecurity: "max-age=31536000; includeSubDomains",
+  xFrameOptions: "DENY",
+  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+});
+
+const app = new OpenAPIHono<AppEnv>();
+
+app.use(requestId({ limitLength: 100, headerName: "X-Request-Id" }));
+app.use((c, next) => (/^\/docs(\/|$)/.test(c.req.path) ? docsHeaders : apiHeaders)(c, next));
+app.use(async function answerHeaders(c, next) {
+  await next();
+  // A raw answer, such as a static file, does not carry what was set before it.
+  c.res.headers.set("X-Request-Id", c.var.requestId);
+  if (!c.res.headers.has("Cache-Control")) c.res.headers.set("Cache-Control", "no-store");
+});
+app.use(
+  bodyLimit({
+    maxSize: bodyLimitBytes,
+    onError: () => {
+      throw new Problem("body-too-large", `A body may have ${bodyLimitBytes} bytes.`);
+    },
+  }),
+);
+app.use(async function configured(c, next) {
+  c.set("settings", await settings(c.env));
+  c.set("db", createDb(c.var.settings.databaseUrl));
+  await next();
+});
+
+app.route("/", healthRoutes);
+app.route("/", authRoutes);
+app.route("/", clientRoutes);
+app.route("/", vendorRoutes);
+app.route("/", poRoutes);
+app.route("/", lineItemRoutes);
+app.route("/", opsRoutes);
+app.route("/", docsRoutes);
+assertEveryOperationIsGuarded(app);
+
+let document: string | undefined;
+app.get("/openapi.json", (c) => {
+  document ??= openApiDocument(app);
+  return c.body(document, 200, { "Content-Type": "application/json" });
+});
+
+/** The methods of every path, for the answer to a method that a path does not have. */
+const methodsOf = (path: string): string[] => {
+  const methods = app.routes
+    .filter((route) => route.method !== "ALL" && patternOf(route.path).test(path))
+    .map((route) => route.method);
+  return [...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])))];
+};
+const patternOf = (route: string) =>
+  new RegExp(`^${route.replace(/:\w+(?:\{(.+)\})?/g, (_, shape) => shape ?? "[^/]+")}$`);
+
+app.notFound((c) => {
+  const allowed = methodsOf(c.req.path);
+  if (allowed.length === 0) throw new Problem("not-found", "There is nothing at this path: see /docs.");
+  throw new Problem("method-not-allowed", `This path has ${allowed.join(", ")}.`, {
+    headers: { Allow: allowed.join(", ") },
+  });
+});
+app.onError(renderProblem);
+
+export { app };

@@ -1,0 +1,20 @@
+import { z } from "@hono/zod-openapi";
+import { Page } from "../page.ts";
+import { Id, Instant, Text, Version } from "../wire.ts";
+
+export const Client = z
+  .strictObject({
+    id: Id.openapi({ example: 2 }),
+    name: Text(255, "Borealis Pharmacy").openapi({ description: "Unique, whatever the case" }),
+    bundle_by_store: z
+      .boolean()
+      .openapi({ example: true, description: "Whether this client's POs for one store are shown as one bundle" }),
+    created_at: Instant,
+    updated_at: Instant,
+    version: Version,
+  })
+  .openapi("Client");
+export type Client = z.infer<typeof Client>;
+
+export const ClientPage = Page(Client).openapi("ClientPage");
+export type ClientPage = z.infer<typeof ClientPage>;

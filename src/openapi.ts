@@ -1,0 +1,120 @@
+import { OpenAPIHono, type z } from "@hono/zod-openapi";
+import type { Context, TypedResponse } from "hono";
+import { requireUser } from "./auth/require-user.ts";
+import type { AppEnv } from "./env.ts";
+import { type FieldError, Problem } from "./problem.ts";
+import type { Json } from "./wire.ts";
+
+export const roles = ["viewer", "editor", "admin"] as const;
+export type Role = (typeof roles)[number];
+
+/** Marks an operation in the document; `assertEveryOperationIsGuarded` refuses to start without it. */
+const roleMark = "x-required-role";
+
+/** Everything an operation needs so that only a signed-in user with at least `role` gets through. */
+export const guarded = <const Least extends Role>(role: Least) => ({
+  security: [{ bearer: [] }],
+  middleware: requireUser(role),
+  [roleMark]: role,
+});
+
+/** An operation that anybody may call; every one of them is named here by hand. */
+export const open = { security: [], [roleMark]: "none" };
+
+/** An application for one feature; what does not validate becomes a problem. */
+export const feature = () =>
+  new OpenAPIHono<AppEnv>({
+    strict: false,
+    defaultHook: (result) => {
+      if (result.success) return;
+      // An id that cannot exist is not a fault of form: there is no such thing.
+      if (result.target === "param") throw new Problem("not-found", "There is no such id.");
+      const part = result.target === "json" ? "body" : result.target === "query" ? "query" : "header";
+      throw new Problem("validation-failed", undefined, { errors: fieldErrors(result.error, part) });
+    },
+  });
+
+/** At most this many faults are listed: a caller fixes them in turns anyway. */
+const mostErrors = 100;
+
+export function fieldErrors(error: z.ZodError, part: FieldError["in"]): FieldError[] {
+  return error.issues
+    .flatMap((issue) =>
+      issue.code === "unrecognized_keys"
+        ? issue.keys.map((key) => ({ path: [...issue.path, key], message: "is not a field of this request" }))
+        : [{ path: issue.path, message: issue.message }],
+    )
+    .slice(0, mostErrors)
+    .map(({ path, message }) => ({ in: part, pointer: pointer(path), detail: message.slice(0, 500) }));
+}
+
+/** RFC 6901; names that a caller made up are cut, so that an error cannot grow without bound. */
+const pointer = (path: readonly PropertyKey[]) =>
+  path.map((step) => `/${String(step).slice(0, 100).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+
+/** A JSON answer of an operation, for the document. */
+export const json = <Schema extends z.ZodType>(schema: Schema, description: string) => ({
+  description,
+  content: { "application/json": { schema } },
+});
+
+/** A required JSON body. */
+export const jsonBody = <Schema extends z.ZodType>(schema: Schema) => ({
+  required: true,
+  content: { "application/json": { schema } },
+});
+
+/** Answers JSON text that Postgres made, as it is. */
+export function sendJson<T, Status extends 200 | 201>(
+  c: Context,
+  body: Json<T>,
+  status: Status,
+  headers: Record<string, string> = {},
+): Response & TypedResponse<T, Status, "json"> {
+  const answer: unknown = c.body(body, status, { ...headers, "Content-Type": "application/json" });
+  // Hono types what it serialises itself; this text is a T already.
+  return answer as Response & TypedResponse<T, Status, "json">;
+}
+
+/** Deny by default: throws for an operation that declares neither a role nor that it is open. */
+export function assertEveryOperationIsGuarded(app: OpenAPIHono<AppEnv>): void {
+  for (const definition of app.openAPIRegistry.definitions) {
+    if (definition.type !== "route") continue;
+    const { method, path, operationId } = definition.route;
+    const mark = (definition.route as { [roleMark]?: unknown })[roleMark];
+    if (typeof mark !== "string") throw new Error(`${method.toUpperCase()} ${path} (${operationId}) declares no role`);
+  }
+}
+
+const info = {
+  title: "Nexgen Finance API",
+  version: "0.1.0",
+  description:
+    "Purchase orders, their line items, clients and vendors of Nexgen ERP. Log in with `POST /auth/login` and send the " +
+    "`access_token` as `Authorization: Bearer …`. Amounts are INR, exact, and leave as decimal strings. Errors are " +
+    "RFC 9457 problems. Lists are walked with `next_cursor`.",
+};
+
+const tags = [
+  { name: "auth", description: "Log-in and who one is" },
+  { name: "client", description: "Customer companies" },
+  { name: "vendor", description: "Subcontractors and suppliers" },
+  { name: "po", description: "Purchase orders from clients, also bundled by store" },
+  { name: "line-items", description: "What a purchase order is made of" },
+  { name: "ops", description: "For the operator (role admin)" },
+  { name: "health", description: "For monitors" },
+];
+
+/** The OpenAPI 3.1 document of everything that is mounted on `app`, as JSON text. */
+export function openApiDocument(app: OpenAPIHono<AppEnv>): string {
+  const document = app.getOpenAPI31Document({ openapi: "3.1.0", info, tags, servers: [{ url: "/" }] });
+  return JSON.stringify({
+    ...document,
+    components: {
+      ...document.components,
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "The access token of a log-in" },
+      },
+    },
+  });
+}

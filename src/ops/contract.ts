@@ -1,0 +1,61 @@
+import { z } from "@hono/zod-openapi";
+import { Page } from "../page.ts";
+import { Text } from "../wire.ts";
+
+/** The tables that were taken over, by name. */
+export const tables = [
+  "billing_po",
+  "billing_po_line_item",
+  "client",
+  "client_payment",
+  "client_po",
+  "client_po_line_item",
+  "payment_vendor_link",
+  "po_project_mapping",
+  "project",
+  "project_document",
+  "site",
+  "upload_file",
+  "upload_session",
+  "upload_stats",
+  "user",
+  "vendor",
+  "vendor_order",
+  "vendor_order_line_item",
+  "vendor_payment",
+] as const;
+
+const rows = z.int().min(0).openapi({ example: 13 });
+export const Counts = z
+  .strictObject({
+    tables: z.strictObject(
+      Object.fromEntries(tables.map((name) => [name, rows])) as Record<(typeof tables)[number], typeof rows>,
+    ),
+    total: z.int().min(0).openapi({ example: 196 }),
+  })
+  .openapi("Counts");
+export type Counts = z.infer<typeof Counts>;
+
+export const Orphan = z
+  .strictObject({
+    state: z.enum(["kept", "quarantined"]).openapi({
+      example: "kept",
+      description: "`kept`: the row stands in its table; `quarantined`: it stands here alone",
+    }),
+    table: Text(63, "client_po_line_item"),
+    row_id: Text(40, "636"),
+    constraint: Text(63, "client_po_line_item_po_fkey").openapi({ description: "The foreign key that the row breaks" }),
+    missing_key: Text(255, "133")
+      .nullable()
+      .openapi({ description: "The parent that does not exist; null where the file named none" }),
+    row: z
+      .record(
+        z.string().max(63),
+        z.json().openapi({ type: ["object", "array", "string", "number", "boolean", "null"] }),
+      )
+      .openapi({ example: { id: 636, client_po_id: 133 }, description: "The whole row" }),
+  })
+  .openapi("Orphan");
+export type Orphan = z.infer<typeof Orphan>;
+
+export const OrphanPage = Page(Orphan).openapi("OrphanPage");

@@ -1,0 +1,143 @@
+import { z } from "@hono/zod-openapi";
+import { LineItem } from "../line-item/contract.ts";
+import { Page } from "../page.ts";
+import { Amount, Day, Id, Instant, Text, Version } from "../wire.ts";
+
+export const statuses = ["pending", "active", "completed", "cancelled"] as const;
+export const types = ["standard", "verbal_agreement"] as const;
+
+const Gstin = Text(100, "27ABCDE1234F1Z5").nullable();
+const Address = Text(5000, "12 Station Road, Pune").nullable();
+const lineItemCount = z.int().min(0).max(2000).openapi({ example: 12 });
+
+const header = {
+  po_number: Text(255, "PO09001").nullable().openapi({ description: "Unique per client" }),
+  po_date: Day.nullable(),
+  status: z.enum(statuses).openapi({ example: "pending" }),
+  po_type: z.enum(types).openapi({ example: "standard" }),
+  parent_po_id: Id.nullable().openapi({ example: null }),
+  agreement_date: Day.nullable(),
+  pi_number: Text(255, "PI-2026-17").nullable().openapi({ description: "Proforma invoice" }),
+  pi_date: Day.nullable(),
+  vendor_id: Id.nullable().openapi({ example: 34 }),
+  site_id: Id.nullable().openapi({ example: 49 }),
+  notes: Text(10_000, "Second phase").nullable(),
+};
+
+const Po = z.strictObject({
+  id: Id.openapi({ example: 140 }),
+  client_id: Id.openapi({ example: 2 }),
+  project_id: Id.nullable().openapi({ example: null }),
+  store_id: Text(100, "BR0042").nullable().openapi({ description: "The client's name for the site; POs bundle by it" }),
+  ...header,
+  vendor_gstin: Gstin,
+  bill_to_gstin: Gstin,
+  vendor_address: Address,
+  bill_to_address: Address,
+  ship_to_address: Address,
+  po_value: Amount.nullable().openapi({
+    example: "37612.50",
+    description: "Sum of the lines' gross amounts; as given without lines",
+  }),
+  receivable_amount: Amount.nullable().openapi({ example: "37612.50" }),
+  subtotal: Amount.nullable().openapi({
+    example: "31875.00",
+    description: "Sum of total_price; null when there never were lines",
+  }),
+  total_tax: Amount.nullable().openapi({ example: "5737.50", description: "Sum of gst_amount" }),
+  cgst: Amount.nullable().openapi({
+    example: "2868.75",
+    description: "Half of the tax when both GSTINs are of one state",
+  }),
+  sgst: Amount.nullable().openapi({ example: "2868.75" }),
+  igst: Amount.nullable().openapi({ example: null, description: "All of the tax when the states differ" }),
+  line_item_count: lineItemCount,
+  created_at: Instant,
+  updated_at: Instant,
+  version: Version,
+});
+
+export const PurchaseOrder = Po.openapi("PurchaseOrder");
+export type PurchaseOrder = z.infer<typeof PurchaseOrder>;
+
+export const PurchaseOrderWithLines = z
+  .strictObject({ ...Po.shape, line_items: z.array(LineItem).max(2000) })
+  .openapi("PurchaseOrderWithLines");
+export type PurchaseOrderWithLines = z.infer<typeof PurchaseOrderWithLines>;
+
+export const PurchaseOrderPage = Page(PurchaseOrder).openapi("PurchaseOrderPage");
+
+/** A sum of amounts, which may have more digits than any one of them. */
+const sum = (example: string, description: string) =>
+  z
+    .string()
+    .regex(/^-?\d+\.\d\d$/)
+    .max(50)
+    .openapi({ example, description });
+const ofEntry = "Sum over all POs of the entry; null counts as 0.00";
+
+export const Bundle = z
+  .strictObject({
+    bundle_id: Text(200, "store:2:BR0042").openapi({
+      description: "`store:<client_id>:<store_id>` for a PO that can bundle, alone or not, else `po:<id>`",
+    }),
+    display_identifier: Text(300, "BUNDLED-BR0042"),
+    is_bundled: z.boolean().openapi({ example: true }),
+    badge: z.strictObject({
+      type: z.enum(["bundled", "single"]).openapi({ example: "bundled" }),
+      label: Text(50, "Bundle (2 POs)"),
+      color: z.enum(["blue", "gray"]).openapi({ example: "blue" }),
+      icon: z.enum(["package", "file"]).openapi({ example: "package" }),
+    }),
+    bundling_note: Text(5000, "2 POs for store BR0042: PO09002, PO09001").nullable(),
+    client_id: Id.openapi({ example: 2 }),
+    client_name: Text(255, "Borealis Pharmacy"),
+    store_id: Text(100, "BR0042").nullable(),
+    po_ids: z
+      .array(Id)
+      .max(200)
+      .openapi({ example: [141, 140], description: "The newest 200, newest first" }),
+    po_numbers: z
+      .array(Text(255, "PO09002").nullable())
+      .max(200)
+      .openapi({
+        example: ["PO09002", "PO09001"],
+        description: "Of the same POs in the same order; null where there is none",
+      }),
+    po_count: z.int().positive().openapi({ example: 2 }),
+    project_id: Id.nullable().openapi({ example: null, description: "The newest that is not null" }),
+    ...header,
+    created_at: Instant,
+    po_value: sum("45355579.53", ofEntry),
+    receivable_amount: sum("45355579.53", ofEntry),
+    subtotal: sum("38436931.80", ofEntry),
+    total_tax: sum("6918647.73", ofEntry),
+    line_item_count: z.int().min(0).openapi({ example: 35 }),
+    line_items: z
+      .array(LineItem)
+      .max(2000)
+      .optional()
+      .openapi({ description: "With `include=line_items`: the lines of all POs of the entry, by PO, newest PO first" }),
+  })
+  .openapi("Bundle");
+export type Bundle = z.infer<typeof Bundle>;
+
+export const Summary = z
+  .strictObject({
+    bundle_count: z.int().min(0).openapi({ example: 3, description: "Entries on all pages" }),
+    bundled_count: z.int().min(0).openapi({ example: 1 }),
+    single_count: z.int().min(0).openapi({ example: 2 }),
+    total_po_value: sum("84403121.92", "Sum over all POs of all pages"),
+    total_line_items: z.int().min(0).openapi({ example: 84 }),
+  })
+  .openapi("BundleSummary");
+export type Summary = z.infer<typeof Summary>;
+
+export const BundlePage = z
+  .strictObject({
+    bundles: z.array(Bundle).max(200),
+    next_cursor: z.string().max(1000).nullable().openapi({ example: null }),
+    summary: Summary.optional(),
+  })
+  .openapi("BundlePage");
+export type BundlePage = z.infer<typeof BundlePage>;

@@ -1,0 +1,114 @@
+import { createRoute, z } from "@hono/zod-openapi";
+import { feature, guarded, json, sendJson } from "../openapi.ts";
+import { openWalk, pageQuery } from "../page.ts";
+import { Problem, problems } from "../problem.ts";
+import { type Json, pathId, queryId } from "../wire.ts";
+import { type BundlePosition, listBundles, mostLinesPerPage } from "./bundles.ts";
+import { BundlePage, PurchaseOrderPage, PurchaseOrderWithLines } from "./contract.ts";
+import { findPo, listPos } from "./queries.ts";
+
+const byId = z.strictObject({ po_id: pathId("po_id") });
+
+const parts = ["line_items", "summary"] as const;
+const include = z
+  .string()
+  .max(50)
+  .transform((value) => value.split(","))
+  .pipe(z.array(z.enum(parts)))
+  .default([])
+  .openapi({
+    type: "array",
+    items: { type: "string", enum: [...parts] },
+    param: { style: "form", explode: false },
+    example: ["summary"],
+    description: "`line_items`: the combined lines of each entry; `summary`: totals over all pages (it reads every PO)",
+  });
+
+export const poRoutes = feature()
+  .openapi(
+    createRoute({
+      ...guarded("viewer"),
+      method: "get",
+      path: "/po/list",
+      operationId: "listPurchaseOrders",
+      tags: ["po"],
+      summary: "List the POs, newest first",
+      request: { query: z.strictObject(pageQuery) },
+      responses: { 200: json(PurchaseOrderPage, "One page of POs"), ...problems(400, 401, 403, 422, 500, 503) },
+    }),
+    async (c) => {
+      const { limit, cursor } = c.req.valid("query");
+      const walk = await openWalk(c, "po", cursor);
+      const rows = await listPos(c.var.db, walk.position, limit + 1);
+      return sendJson(c, await walk.page(rows, limit, (last) => [last.at, last.id]), 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("viewer"),
+      method: "get",
+      path: "/po/aggregated/by-store",
+      operationId: "listBundles",
+      tags: ["po"],
+      summary: "List the POs bundled by store, newest entry first",
+      description:
+        "POs of a client with `bundle_by_store` and the same `store_id` are one entry, every other PO is one of its own. " +
+        "An entry stands where its newest PO stands. POs that are added during a walk do not appear in it.",
+      request: {
+        query: z.strictObject({
+          ...pageQuery,
+          client_id: queryId("client_id", "Only this client's POs"),
+          include,
+        }),
+      },
+      responses: { 200: json(BundlePage, "One page of entries"), ...problems(400, 401, 403, 422, 500, 503) },
+    }),
+    async (c) => {
+      const { limit, cursor, client_id, include } = c.req.valid("query");
+      const walk = await openWalk(c, JSON.stringify(["by-store", client_id]), cursor);
+      const withLines = include.includes("line_items");
+      const { entries, summary } = await listBundles(c.var.db, {
+        clientId: client_id,
+        after: walk.position as BundlePosition | undefined,
+        limit: limit + 1,
+        withLines,
+        withSummary: include.includes("summary"),
+      });
+      const shown = entries.slice(0, limit).filter((entry) => !withLines || entry.linesSoFar <= mostLinesPerPage);
+      if (shown.length === 0 && entries[0]) throw tooManyLines(entries[0].linesSoFar);
+      const last = entries.length > shown.length ? shown.at(-1) : undefined;
+      const [snapshotAt, snapshotId] = walk.position ?? [entries[0]?.at ?? "", entries[0]?.id ?? ""];
+      const next = last && (await walk.seal([snapshotAt ?? "", snapshotId ?? "", last.at, last.id]));
+      const page = `{"bundles":[${shown.map((entry) => entry.json).join(",")}],"next_cursor":${JSON.stringify(next ?? null)}`;
+      return sendJson(c, `${page}${summary === undefined ? "" : `,"summary":${summary}`}}` as Json<BundlePage>, 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("viewer"),
+      method: "get",
+      path: "/po/{po_id}",
+      operationId: "findPurchaseOrder",
+      tags: ["po"],
+      summary: "Read one PO with its line items",
+      request: { params: byId },
+      responses: { 200: json(PurchaseOrderWithLines, "The PO"), ...problems(401, 403, 404, 500, 503) },
+    }),
+    async (c) => {
+      const { po_id } = c.req.valid("param");
+      const po = await findPo(c.var.db, po_id);
+      if (po === undefined) throw new Problem("not-found", `There is no PO ${po_id}.`);
+      return sendJson(c, po, 200);
+    },
+  );
+
+const tooManyLines = (count: number) =>
+  new Problem("validation-failed", undefined, {
+    errors: [
+      {
+        in: "query",
+        pointer: "/include",
+        detail: `a bundle here has ${count} line items, more than the ${mostLinesPerPage} of a page: read them with GET /po/{po_id}/line-items`,
+      },
+    ],
+  });

@@ -1,0 +1,186 @@
+import { z } from "@hono/zod-openapi";
+import { NeonDbError } from "@neondatabase/serverless";
+import type { Context } from "hono";
+import { HTTPException } from "hono/http-exception";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { AppEnv } from "./env.ts";
+
+/** Every kind of error there is: the last segment of `type`, its status and its title. Never renamed, never reused. */
+export const kinds = {
+  "malformed-request": { status: 400, title: "The request cannot be read" },
+  "invalid-cursor": { status: 400, title: "The cursor is not one of this list" },
+  unauthorized: { status: 401, title: "A valid access token is needed" },
+  "wrong-credentials": { status: 401, title: "Username or password is wrong" },
+  forbidden: { status: 403, title: "The role does not allow this" },
+  "not-found": { status: 404, title: "There is no such thing" },
+  "method-not-allowed": { status: 405, title: "The method does not exist here" },
+  "not-acceptable": { status: 406, title: "The answer does not exist in this form" },
+  conflict: { status: 409, title: "The request is in conflict with what is stored" },
+  "body-too-large": { status: 413, title: "The request body is too large" },
+  "unsupported-media-type": { status: 415, title: "The media type of the body is not supported" },
+  "validation-failed": { status: 422, title: "The request does not validate" },
+  "too-many-requests": { status: 429, title: "Too many requests" },
+  internal: { status: 500, title: "Something went wrong on our side" },
+  unavailable: { status: 503, title: "The service is not available right now" },
+} as const satisfies Record<string, { status: ContentfulStatusCode; title: string }>;
+
+export type ProblemKind = keyof typeof kinds;
+
+/** What is wrong with one part of a request; `pointer` is an RFC 6901 JSON pointer into the part that `in` names. */
+export interface FieldError {
+  in: "body" | "query" | "path" | "header";
+  pointer: string;
+  detail: string;
+}
+
+/** The one error of this program (RFC 9457). Routes and middleware throw it, `renderProblem` answers it. */
+export class Problem extends Error {
+  readonly kind: ProblemKind;
+  readonly detail: string | undefined;
+  readonly errors: FieldError[] | undefined;
+  readonly headers: Record<string, string>;
+
+  constructor(
+    kind: ProblemKind,
+    detail?: string,
+    more: { errors?: FieldError[]; headers?: Record<string, string>; cause?: unknown } = {},
+  ) {
+    super(detail ?? kinds[kind].title, { cause: more.cause });
+    this.kind = kind;
+    this.detail = detail;
+    this.errors = more.errors;
+    this.headers = more.headers ?? {};
+  }
+}
+
+export const ProblemBody = z
+  .strictObject({
+    type: z
+      .string()
+      .max(100)
+      .openapi({ example: "/problems/not-found", description: "The kind, a page that explains it" }),
+    title: z.string().max(200).openapi({ example: kinds["not-found"].title }),
+    status: z.int().openapi({ example: 404 }),
+    detail: z.string().max(2000).optional().openapi({ example: "There is no client 42." }),
+    instance: z.string().max(200).openapi({ example: "urn:request:5e0f3a9c-63f4-4d0e-a8c9-0d6f7a1f2b3c" }),
+    errors: z
+      .array(
+        z.strictObject({
+          in: z.enum(["body", "query", "path", "header"]).openapi({ example: "query" }),
+          pointer: z.string().max(500).openapi({ example: "/limit", description: "RFC 6901" }),
+          detail: z.string().max(500).openapi({ example: "must be at most 200" }),
+        }),
+      )
+      .max(100)
+      .optional(),
+  })
+  .openapi("Problem");
+
+/** What a constraint of the database means to a caller. One that is not here cannot be violated from outside. */
+const constraints: Record<string, { kind: ProblemKind; detail: string }> = {};
+
+/** What a failure of the database means (SQLSTATE of `NeonDbError`); undefined: our own mistake, a 500. */
+function databaseProblem(error: NeonDbError): Problem | undefined {
+  const more = { cause: error };
+  switch (error.code) {
+    case "NX401":
+      return unauthorized("The session is over: log in again.", more);
+    case "NX403":
+      return new Problem("forbidden", undefined, more);
+    case "40001":
+    case "40P01":
+    case "55P03":
+    case "57014":
+    case "57P01":
+    case "57P03":
+    case "53300":
+    case undefined:
+      // No SQLSTATE: the endpoint itself did not answer as it should. Nothing is known to be written.
+      return unavailable("The database did not answer in time. Try again.", more);
+  }
+  const meaning = error.constraint === undefined ? undefined : constraints[error.constraint];
+  return meaning && new Problem(meaning.kind, meaning.detail, more);
+}
+
+export const unauthorized = (detail: string, more: { cause?: unknown } = {}) =>
+  // RFC 6750, section 3: a request without credentials gets no error code, any other the code invalid_token.
+  new Problem("unauthorized", detail, {
+    headers: { "WWW-Authenticate": 'Bearer realm="nexgen-finance", error="invalid_token"' },
+    ...more,
+  });
+
+export const unavailable = (detail: string, more: { cause?: unknown } = {}) =>
+  new Problem("unavailable", detail, { headers: { "Retry-After": "5" }, ...more });
+
+const httpKinds: Partial<Record<number, ProblemKind>> = {
+  400: "malformed-request",
+  413: "body-too-large",
+  415: "unsupported-media-type",
+};
+
+function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof NeonDbError) {
+    const known = databaseProblem(error);
+    if (known) return known;
+  }
+  // The validators throw these before any hook of ours sees the request.
+  if (error instanceof HTTPException) {
+    const kind = httpKinds[error.status];
+    if (kind) {
+      const detail = error.status === 400 ? "The body is not valid JSON (RFC 8259)." : error.message;
+      return new Problem(kind, detail, { cause: error });
+    }
+  }
+  return new Problem("internal", undefined, { cause: error });
+}
+
+/** The error body of every failed request. A 5xx is logged here, once, with its cause; the caller never sees that. */
+export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
+  const problem = asProblem(error);
+  const { status, title } = kinds[problem.kind];
+  // An error before the first middleware has no id yet.
+  const requestId = c.get("requestId") ?? crypto.randomUUID();
+  if (status >= 500) {
+    console.error(
+      JSON.stringify({
+        level: "error",
+        request_id: requestId,
+        problem: problem.kind,
+        cause: describe(problem.cause ?? problem),
+      }),
+    );
+  }
+  const body: z.infer<typeof ProblemBody> = {
+    type: `/problems/${problem.kind}`,
+    title,
+    status,
+    ...(problem.detail !== undefined && { detail: problem.detail }),
+    instance: `urn:request:${requestId}`,
+    ...(problem.errors && { errors: problem.errors }),
+  };
+  return c.body(JSON.stringify(body), status, { ...problem.headers, "Content-Type": "application/problem+json" });
+}
+
+function describe(cause: unknown): Record<string, unknown> {
+  if (!(cause instanceof Error)) return { message: String(cause) };
+  const { code, constraint } = cause as { code?: unknown; constraint?: unknown };
+  return { name: cause.name, message: cause.message, code, constraint, stack: cause.stack };
+}
+
+type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 503;
+
+/** The error answers of an operation, for the OpenAPI document. */
+export function problems<Status extends ErrorStatus>(...statuses: Status[]) {
+  const answer = (status: number) => ({
+    description: Object.values(kinds)
+      .filter((kind) => kind.status === status)
+      .map((kind) => kind.title)
+      .join("; or: "),
+    content: { "application/problem+json": { schema: ProblemBody } },
+  });
+  return Object.fromEntries(statuses.map((status) => [status, answer(status)])) as Record<
+    Status,
+    ReturnType<typeof answer>
+  >;
+}

@@ -1,0 +1,23 @@
+import { z } from "@hono/zod-openapi";
+import { Page } from "../page.ts";
+import { Id, Instant, Text, Version } from "../wire.ts";
+
+export const Vendor = z
+  .strictObject({
+    id: Id.openapi({ example: 34 }),
+    name: Text(255, "D'Souza & Sons"),
+    contact_person: Text(255, "Maria D'Souza").nullable(),
+    email: Text(255, "accounts@dsouza.example").nullable(),
+    phone: Text(50, "+91 98200 00000").nullable(),
+    address: Text(2000, "3 Mill Road, Industrial Estate, Pune").nullable(),
+    gstin: z.string().length(15).nullable().openapi({ example: "27ABCDE1234F1Z5" }),
+    payment_terms: Text(255, "30 days").nullable(),
+    status: z.enum(["active", "inactive"]).openapi({ example: "active" }),
+    created_at: Instant,
+    updated_at: Instant,
+    version: Version,
+  })
+  .openapi("Vendor");
+export type Vendor = z.infer<typeof Vendor>;
+
+export const VendorPage = Page(Vendor).openapi("VendorPage");

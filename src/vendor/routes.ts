@@ -1,0 +1,52 @@
+import { createRoute, z } from "@hono/zod-openapi";
+import { feature, guarded, json, sendJson } from "../openapi.ts";
+import { openWalk, pageQuery } from "../page.ts";
+import { Problem, problems } from "../problem.ts";
+import { pathId, text } from "../wire.ts";
+import { Vendor, VendorPage } from "./contract.ts";
+import { findVendor, listVendors } from "./queries.ts";
+
+const byId = z.strictObject({ vendor_id: pathId("vendor_id") });
+
+export const vendorRoutes = feature()
+  .openapi(
+    createRoute({
+      ...guarded("viewer"),
+      method: "get",
+      path: "/vendor",
+      operationId: "listVendors",
+      tags: ["vendor"],
+      summary: "List the vendors, by id, or search them by name",
+      request: {
+        query: z.strictObject({
+          ...pageQuery,
+          q: text(100, "souza", 1).optional().openapi({ description: "Part of the name, whatever the case" }),
+        }),
+      },
+      responses: { 200: json(VendorPage, "One page of vendors"), ...problems(400, 401, 403, 422, 500, 503) },
+    }),
+    async (c) => {
+      const { limit, cursor, q } = c.req.valid("query");
+      const walk = await openWalk(c, JSON.stringify(["vendor", q]), cursor);
+      const rows = await listVendors(c.var.db, walk.position?.[0] ?? "0", q, limit + 1);
+      return sendJson(c, await walk.page(rows, limit, (last) => [last.id]), 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("viewer"),
+      method: "get",
+      path: "/vendor/{vendor_id}",
+      operationId: "findVendor",
+      tags: ["vendor"],
+      summary: "Read one vendor",
+      request: { params: byId },
+      responses: { 200: json(Vendor, "The vendor"), ...problems(401, 403, 404, 500, 503) },
+    }),
+    async (c) => {
+      const { vendor_id } = c.req.valid("param");
+      const vendor = await findVendor(c.var.db, vendor_id);
+      if (vendor === undefined) throw new Problem("not-found", `There is no vendor ${vendor_id}.`);
+      return sendJson(c, vendor, 200);
+    },
+  );
