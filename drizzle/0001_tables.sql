@@ -432,9 +432,9 @@ CREATE INDEX "billing_po_line_item_billing_po_index" ON "Finances"."billing_po_l
 CREATE UNIQUE INDEX "client_name_unique" ON "Finances"."client" USING btree (lower("name"));--> statement-breakpoint
 CREATE INDEX "client_payment_client_index" ON "Finances"."client_payment" USING btree ("client_id");--> statement-breakpoint
 CREATE INDEX "client_payment_po_index" ON "Finances"."client_payment" USING btree ("client_po_id");--> statement-breakpoint
-CREATE INDEX "client_po_newest" ON "Finances"."client_po" USING btree ("created_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
-CREATE INDEX "client_po_client_newest" ON "Finances"."client_po" USING btree ("client_id","created_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
-CREATE INDEX "client_po_store_newest" ON "Finances"."client_po" USING btree ("client_id","store_id","created_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
+CREATE INDEX "client_po_newest" ON "Finances"."client_po" USING btree ("created_at","id");--> statement-breakpoint
+CREATE INDEX "client_po_client_newest" ON "Finances"."client_po" USING btree ("client_id","created_at","id");--> statement-breakpoint
+CREATE INDEX "client_po_store_newest" ON "Finances"."client_po" USING btree ("client_id","store_id","created_at","id");--> statement-breakpoint
 CREATE INDEX "client_po_project_index" ON "Finances"."client_po" USING btree ("project_id");--> statement-breakpoint
 CREATE INDEX "client_po_parent_po_index" ON "Finances"."client_po" USING btree ("parent_po_id");--> statement-breakpoint
 CREATE INDEX "client_po_vendor_index" ON "Finances"."client_po" USING btree ("vendor_id");--> statement-breakpoint

@@ -13,6 +13,7 @@ import { assertEveryOperationIsGuarded, openApiDocument } from "./openapi.ts";
 import { opsRoutes } from "./ops/routes.ts";
 import { poRoutes } from "./po/routes.ts";
 import { Problem, renderProblem } from "./problem.ts";
+import { rateLimit } from "./rate-limit.ts";
 import { vendorRoutes } from "./vendor/routes.ts";
 
 const bodyLimitBytes = 1024 * 1024;
@@ -33,6 +34,7 @@ app.use(async function answerHeaders(c, next) {
   c.res.headers.set("X-Request-Id", c.var.requestId);
   if (!c.res.headers.has("Cache-Control")) c.res.headers.set("Cache-Control", "no-store");
 });
+app.use(rateLimit("address"));
 app.use(
   bodyLimit({
     maxSize: bodyLimitBytes,

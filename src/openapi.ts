@@ -1,8 +1,9 @@
-import { OpenAPIHono, type z } from "@hono/zod-openapi";
-import type { Context, TypedResponse } from "hono";
+import { OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context, MiddlewareHandler, TypedResponse } from "hono";
 import { requireUser } from "./auth/require-user.ts";
 import type { AppEnv } from "./env.ts";
 import { type FieldError, Problem } from "./problem.ts";
+import { rateLimit } from "./rate-limit.ts";
 import type { Json } from "./wire.ts";
 
 export const roles = ["viewer", "editor", "admin"] as const;
@@ -14,7 +15,7 @@ const roleMark = "x-required-role";
 /** Everything an operation needs so that only a signed-in user with at least `role` gets through. */
 export const guarded = <const Least extends Role>(role: Least) => ({
   security: [{ bearer: [] }],
-  middleware: requireUser(role),
+  middleware: [requireUser(role), rateLimit("user")] as [MiddlewareHandler<AppEnv>, MiddlewareHandler<AppEnv>],
   [roleMark]: role,
 });
 
@@ -57,6 +58,9 @@ export const json = <Schema extends z.ZodType>(schema: Schema, description: stri
   description,
   content: { "application/json": { schema } },
 });
+
+/** The query of an operation that has none: an unknown parameter is an error there too. */
+export const noQuery = z.strictObject({});
 
 /** A required JSON body. */
 export const jsonBody = <Schema extends z.ZodType>(schema: Schema) => ({

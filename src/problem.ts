@@ -168,7 +168,9 @@ function describe(cause: unknown): Record<string, unknown> {
   return { name: cause.name, message: cause.message, code, constraint, stack: cause.stack };
 }
 
-type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 503;
+type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422;
+/** What may come of any request. */
+const always = [429, 500, 503] as const;
 
 /** The error answers of an operation, for the OpenAPI document. */
 export function problems<Status extends ErrorStatus>(...statuses: Status[]) {
@@ -179,8 +181,8 @@ export function problems<Status extends ErrorStatus>(...statuses: Status[]) {
       .join("; or: "),
     content: { "application/problem+json": { schema: ProblemBody } },
   });
-  return Object.fromEntries(statuses.map((status) => [status, answer(status)])) as Record<
-    Status,
+  return Object.fromEntries([...statuses, ...always].map((status) => [status, answer(status)])) as Record<
+    Status | (typeof always)[number],
     ReturnType<typeof answer>
   >;
 }

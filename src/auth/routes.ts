@@ -2,6 +2,7 @@ import { createRoute } from "@hono/zod-openapi";
 import { base64url } from "jose";
 import { feature, guarded, json, jsonBody, open, sendJson } from "../openapi.ts";
 import { Problem, problems, unauthorized } from "../problem.ts";
+import { rateLimit } from "../rate-limit.ts";
 import type { Json } from "../wire.ts";
 import { Credentials, Tokens, User } from "./contract.ts";
 import { passwordMatches } from "./password.ts";
@@ -15,6 +16,7 @@ export const authRoutes = feature()
   .openapi(
     createRoute({
       ...open,
+      middleware: rateLimit("sign-in"),
       method: "post",
       path: "/auth/login",
       operationId: "logIn",
@@ -23,14 +25,14 @@ export const authRoutes = feature()
       request: { body: jsonBody(Credentials) },
       responses: {
         200: json(Tokens, "An access token, and the refresh token of the new session"),
-        ...problems(400, 401, 413, 415, 422, 500, 503),
+        ...problems(400, 401, 413, 415, 422),
       },
     }),
     async (c) => {
       const { username, password } = c.req.valid("json");
       const account = await findCredentials(c.var.db, username);
       const matches = await passwordMatches(password, account?.disabled ? undefined : account?.passwordHash);
-      if (!account || !matches) throw new Problem("wrong-credentials");
+      if (!account || !matches) throw wrongCredentials();
 
       const session = { userId: account.userId, sessionId: crypto.randomUUID(), tokenVersion: account.tokenVersion };
       const secret = crypto.getRandomValues(new Uint8Array(32));
@@ -45,7 +47,7 @@ export const authRoutes = feature()
         address: c.req.header("CF-Connecting-IP")?.slice(0, 45) ?? null,
         userAgent: c.req.header("User-Agent")?.slice(0, 200) ?? null,
       });
-      if (user === undefined) throw new Problem("wrong-credentials");
+      if (user === undefined) throw wrongCredentials();
       const tokens = {
         access_token: await signAccessToken(c.var.settings, session),
         token_type: "bearer",
@@ -63,7 +65,7 @@ export const authRoutes = feature()
       operationId: "findMe",
       tags: ["auth"],
       summary: "Read the account that the access token belongs to",
-      responses: { 200: json(User, "The caller's account"), ...problems(401, 403, 500, 503) },
+      responses: { 200: json(User, "The caller's account"), ...problems(401, 403) },
     }),
     async (c) => {
       const user = await findUser(c.var.db, c.var.caller.userId);
@@ -71,3 +73,8 @@ export const authRoutes = feature()
       return sendJson(c, user, 200);
     },
   );
+
+/** One answer for an unknown user, a disabled one and a wrong password. */
+const wrongCredentials = () =>
+  // RFC 9110, section 15.5.2: a 401 without a challenge is not one.
+  new Problem("wrong-credentials", undefined, { headers: { "WWW-Authenticate": 'Bearer realm="nexgen-finance"' } });

@@ -41,8 +41,8 @@ export async function verifyAccessToken(settings: Settings, token: string): Prom
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-function callerOf({ sub = "", sid, token_version: tokenVersion }: JWTPayload): Caller | undefined {
-  if (!/^[1-9]\d{0,9}$/.test(sub) || Number(sub) > 0x7fffffff) return undefined;
+function callerOf({ sub, sid, token_version: tokenVersion }: JWTPayload): Caller | undefined {
+  if (typeof sub !== "string" || !/^[1-9]\d{0,9}$/.test(sub) || Number(sub) > 0x7fffffff) return undefined;
   if (typeof sid !== "string" || !uuid.test(sid)) return undefined;
   if (typeof tokenVersion !== "number" || !Number.isInteger(tokenVersion) || Math.abs(tokenVersion) > 0x7fffffff)
     return undefined;

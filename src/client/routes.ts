@@ -18,7 +18,7 @@ export const clientRoutes = feature()
       tags: ["client"],
       summary: "List the clients, by id",
       request: { query: z.strictObject(pageQuery) },
-      responses: { 200: json(ClientPage, "One page of clients"), ...problems(400, 401, 403, 422, 500, 503) },
+      responses: { 200: json(ClientPage, "One page of clients"), ...problems(400, 401, 403, 422) },
     }),
     async (c) => {
       const { limit, cursor } = c.req.valid("query");
@@ -36,7 +36,7 @@ export const clientRoutes = feature()
       tags: ["client"],
       summary: "Read one client",
       request: { params: byId },
-      responses: { 200: json(Client, "The client"), ...problems(401, 403, 404, 500, 503) },
+      responses: { 200: json(Client, "The client"), ...problems(401, 403, 404) },
     }),
     async (c) => {
       const { client_id } = c.req.valid("param");

@@ -31,7 +31,7 @@ export const healthRoutes = feature().openapi(
           .openapi({ example: "live", description: "Leave the database alone, so that it may sleep" }),
       }),
     },
-    responses: { 200: json(Health, "All is well"), ...problems(422, 500, 503) },
+    responses: { 200: json(Health, "All is well"), ...problems(422) },
   }),
   async (c) => {
     const { probe } = c.req.valid("query");

@@ -19,7 +19,7 @@ export const lineItemRoutes = feature()
       tags: ["line-items"],
       summary: "List the line items of a PO, by id",
       request: { params: ofPo, query: z.strictObject(pageQuery) },
-      responses: { 200: json(LineItemPage, "One page of line items"), ...problems(400, 401, 403, 404, 422, 500, 503) },
+      responses: { 200: json(LineItemPage, "One page of line items"), ...problems(400, 401, 403, 404, 422) },
     }),
     async (c) => {
       const { po_id } = c.req.valid("param");
@@ -39,7 +39,7 @@ export const lineItemRoutes = feature()
       tags: ["line-items"],
       summary: "Read one line item of a PO",
       request: { params: byId },
-      responses: { 200: json(LineItem, "The line item"), ...problems(401, 403, 404, 500, 503) },
+      responses: { 200: json(LineItem, "The line item"), ...problems(401, 403, 404) },
     }),
     async (c) => {
       const { po_id, line_item_id } = c.req.valid("param");

@@ -59,3 +59,4 @@ export const Orphan = z
 export type Orphan = z.infer<typeof Orphan>;
 
 export const OrphanPage = Page(Orphan).openapi("OrphanPage");
+export type OrphanPage = z.infer<typeof OrphanPage>;

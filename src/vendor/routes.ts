@@ -23,7 +23,7 @@ export const vendorRoutes = feature()
           q: text(100, "souza", 1).optional().openapi({ description: "Part of the name, whatever the case" }),
         }),
       },
-      responses: { 200: json(VendorPage, "One page of vendors"), ...problems(400, 401, 403, 422, 500, 503) },
+      responses: { 200: json(VendorPage, "One page of vendors"), ...problems(400, 401, 403, 422) },
     }),
     async (c) => {
       const { limit, cursor, q } = c.req.valid("query");
@@ -41,7 +41,7 @@ export const vendorRoutes = feature()
       tags: ["vendor"],
       summary: "Read one vendor",
       request: { params: byId },
-      responses: { 200: json(Vendor, "The vendor"), ...problems(401, 403, 404, 500, 503) },
+      responses: { 200: json(Vendor, "The vendor"), ...problems(401, 403, 404) },
     }),
     async (c) => {
       const { vendor_id } = c.req.valid("param");

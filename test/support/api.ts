@@ -7,12 +7,15 @@ import { database } from "./database.ts";
 interface Call {
   method?: string;
   token?: string | undefined;
+  /** Sent as JSON; text as it is. */
   body?: unknown;
+  /** Sent as it is, without a media type. */
+  bytes?: Uint8Array | ReadableStream<Uint8Array>;
   headers?: Record<string, string>;
 }
 
 /** A request through the Worker's front door. */
-export function call(path: string, { method = "GET", token, body, headers = {} }: Call = {}): Promise<Response> {
+export function call(path: string, { method = "GET", token, body, bytes, headers = {} }: Call = {}): Promise<Response> {
   return exports.default.fetch(`https://api.test${path}`, {
     method,
     redirect: "manual",
@@ -22,6 +25,7 @@ export function call(path: string, { method = "GET", token, body, headers = {} }
       ...headers,
     },
     ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    ...(bytes !== undefined && { body: bytes }),
   });
 }
 

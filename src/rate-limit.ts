@@ -1,0 +1,31 @@
+import type { Context, MiddlewareHandler } from "hono";
+import type { AppEnv } from "./env.ts";
+import { Problem } from "./problem.ts";
+
+/**
+ * Requests per minute and Cloudflare location; wrangler.toml has the same figures, ten times as high in development. It
+ * sheds load, approximately. What stops somebody from guessing passwords is counted in the database.
+ */
+const limits = {
+  address: { perMinute: 1200, binding: (env: Env) => env.ADDRESS_LIMIT },
+  user: { perMinute: 600, binding: (env: Env) => env.USER_LIMIT },
+  "sign-in": { perMinute: 20, binding: (env: Env) => env.SIGN_IN_LIMIT },
+} as const;
+
+/** The caller's address as Cloudflare saw it; no other header can be trusted. Only a local stack has none. */
+const clientAddress = (c: Context<AppEnv>): string => c.req.header("CF-Connecting-IP") ?? "local";
+
+/** Lets a request through as long as its user, or its address, has not used up the minute; else 429. */
+export const rateLimit = (name: keyof typeof limits): MiddlewareHandler<AppEnv> =>
+  async function rateLimit(c, next) {
+    const { perMinute, binding } = limits[name];
+    const key = name === "user" ? String(c.var.caller.userId) : clientAddress(c);
+    const { success } = await binding(c.env).limit({ key });
+    if (!success) {
+      const quota = c.env.ENVIRONMENT === "development" ? perMinute * 10 : perMinute;
+      throw new Problem("too-many-requests", `Up to ${quota} requests a minute are served: wait, then go on.`, {
+        headers: { "Retry-After": "60", "RateLimit-Policy": `"${name}";q=${quota};w=60` },
+      });
+    }
+    await next();
+  };
