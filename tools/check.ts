@@ -1,0 +1,165 @@
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative, resolve } from "node:path";
+import { Command } from "commander";
+import pg from "pg";
+import { migrate } from "./migrate.ts";
+import { startCluster } from "./postgres.ts";
+import { createRoles, roles } from "./roles.ts";
+import { compareWithDefinition, describeSchema, schemaDrift } from "./schema.ts";
+import { checkedDatabaseUrl, ownerDatabaseUrl, root } from "./stack.ts";
+
+const options = new Command("npm run check --")
+  .description(
+    "Types, lint and format, the OpenAPI document, and the schema: src/db/schema.ts against the migrations, and both\n" +
+      "against a live database (default: OWNER_DATABASE_URL, else the dev stack's, if there is one).",
+  )
+  .option("--write", "format, and write docs/openapi.json anew, before checking")
+  .option("--database-url <url>", "the owner's URL of the live database to compare")
+  .parse()
+  .opts<{ write?: true; databaseUrl?: string }>();
+
+/** What is wrong, line by line; none when all is well. */
+type Findings = string[];
+
+const documentFile = join(root, "docs/openapi.json");
+
+const steps: [name: string, run: () => Findings | Promise<Findings>][] = [
+  ["bindings", () => command("wrangler", "types", "--strict-vars=false")],
+  ["types of the Worker", () => command("tsc", "-p", ".")],
+  ["types of the tools", () => command("tsc", "-p", "tools")],
+  ["lint and format", () => command("biome", "check", ...(options.write ? ["--write"] : []), ".")],
+  ["OpenAPI document is up to date", documentIsCurrent],
+  ["OpenAPI document lints", () => command("redocly", "lint", "--config", "docs/redocly.yaml", "docs/openapi.json")],
+  ["migrations follow src/db/schema.ts", migrationsAreComplete],
+  ["schema", schemaHasNotDrifted],
+];
+
+function command(name: string, ...args: string[]): Findings {
+  const { status, stdout, stderr, error } = spawnSync(join(root, "node_modules/.bin", name), args, {
+    cwd: root,
+    encoding: "utf8",
+    env: {
+      ...process.env,
+      PATH: `${join(root, "node_modules/.bin")}:${process.env.PATH}`,
+      WRANGLER_SEND_METRICS: "false",
+      REDOCLY_TELEMETRY: "off",
+      REDOCLY_SUPPRESS_UPDATE_NOTICE: "true",
+    },
+  });
+  return status === 0 ? [] : [error?.message ?? `${stdout}${stderr}`.trim()];
+}
+
+async function documentIsCurrent(): Promise<Findings> {
+  // By a computed name: the Worker's types are not the tools' types.
+  const load = (path: string) => import(new URL(path, import.meta.url).href);
+  const { app } = await load("../src/app.ts");
+  const { openApiDocument } = await load("../src/openapi.ts");
+  const current = `${JSON.stringify(JSON.parse(openApiDocument(app)), undefined, 2)}\n`;
+  if (options.write) writeFileSync(documentFile, current);
+  const committed = existsSync(documentFile) ? readFileSync(documentFile, "utf8") : "";
+  return committed === current ? [] : ["docs/openapi.json is not what the code says: npm run check -- --write"];
+}
+
+/** drizzle-kit would write another migration if schema.ts said more than the last snapshot: let it try on a copy. */
+function migrationsAreComplete(): Findings {
+  const copy = mkdtempSync(join(root, "node_modules/.nexgen-check-"));
+  try {
+    cpSync(join(root, "drizzle"), join(copy, "drizzle"), { recursive: true });
+    const config = join(copy, "drizzle.config.json");
+    writeFileSync(
+      config,
+      JSON.stringify({
+        dialect: "postgresql",
+        casing: "snake_case",
+        schema: join(root, "src/db/schema.ts"),
+        // drizzle-kit takes every path as relative to where it runs.
+        out: relative(root, join(copy, "drizzle")),
+        schemaFilter: ["Finances"],
+      }),
+    );
+    const { status, stdout, stderr } = spawnSync(
+      join(root, "node_modules/.bin/drizzle-kit"),
+      ["generate", "--config", config],
+      {
+        cwd: root,
+        encoding: "utf8",
+        env: { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env.PATH}` },
+      },
+    );
+    if (status !== 0) return [`${stdout}${stderr}`.trim()];
+    return stdout.includes("No schema changes") ? [] : ["src/db/schema.ts has no migration yet: npm run db:generate"];
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+async function schemaHasNotDrifted(): Promise<Findings> {
+  const directory = mkdtempSync(join(tmpdir(), "nexgen-check-"));
+  const cluster = await startCluster({ directory, durable: false });
+  try {
+    const fresh = await freshDatabase(cluster.superuserUrl);
+    const findings = await compareWithDefinition(fresh);
+    const live = await liveDatabase();
+    if (!live) {
+      console.log("  no live database to compare: no --database-url, no OWNER_DATABASE_URL, and no dev stack yet");
+      return findings;
+    }
+    try {
+      const { missing, unexpected, notValid } = schemaDrift(
+        await describeSchema(fresh),
+        await describeSchema(live.url),
+      );
+      for (const key of notValid) console.log(`  not drift: ${key} is NOT VALID, it has orphans from the import`);
+      return [
+        ...findings,
+        ...missing.map((line) => `${live.name} lacks: ${line}`),
+        ...unexpected.map((line) => `${live.name} has besides: ${line}`),
+      ];
+    } finally {
+      await live.stop();
+    }
+  } finally {
+    await cluster.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function freshDatabase(superuserUrl: string): Promise<string> {
+  const superuser = new pg.Client({ connectionString: superuserUrl });
+  await superuser.connect();
+  await superuser.query("CREATE ROLE nexgen_owner LOGIN CREATEROLE PASSWORD 'check'");
+  await superuser.query("CREATE DATABASE nexgen OWNER nexgen_owner");
+  await superuser.end();
+  const url = new URL(superuserUrl);
+  Object.assign(url, { username: "nexgen_owner", password: "check", pathname: "/nexgen" });
+  await migrate(url.href);
+  await createRoles(url.href, Object.fromEntries(roles.map((role) => [role, "check"])));
+  return url.href;
+}
+
+async function liveDatabase() {
+  const given = options.databaseUrl ?? process.env.OWNER_DATABASE_URL;
+  // Checking must not bring a database into being.
+  if (!given && !existsSync(join(resolve(root, process.env.NEXGEN_DATA_DIR || ".nexgen"), "secrets.json")))
+    return undefined;
+  const owner = await ownerDatabaseUrl(options.databaseUrl);
+  const name = given ? checkedDatabaseUrl(given, "the URL").host : "the dev stack's database";
+  return { ...owner, name };
+}
+
+let failed = 0;
+for (const [name, run] of steps) {
+  const started = performance.now();
+  const findings = await run();
+  console.log(
+    `${findings.length === 0 ? "ok  " : "FAIL"} ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`,
+  );
+  for (const finding of findings) console.log(finding.replace(/^/gm, "  "));
+  if (findings.length > 0) failed += 1;
+}
+if (failed > 0) {
+  console.error(`\ncheck: ${failed} of ${steps.length} failed`);
+  process.exitCode = 1;
+}
