@@ -6,6 +6,8 @@ const folder = (mode: string) => (mode === "deep" ? "test/deep" : "test");
 
 export default defineConfig(({ mode }) => ({
   test: {
+    // One less than the cores would be one.
+    maxWorkers: 2,
     // Here and not in the Worker's project, whose plugin resolves packages for workerd.
     globalSetup: ["./test/support/node/postgres.ts"],
     projects: [

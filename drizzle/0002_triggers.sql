@@ -105,7 +105,8 @@ CREATE FUNCTION "Finances".client_po_receivable_given() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   -- Only an UPDATE OF trigger can tell a receivable that was written from one that was left alone. The version, which is
-  -- nobody's to write, carries the mark to client_po_derive: a setting could be anybody's.
+  -- nobody's to write, carries the mark to client_po_derive: a setting could be anybody's. In a MERGE one action that
+  -- writes the receivable makes it count as given in all: PostgreSQL keeps one list of columns per statement.
   NEW.version := NULL;
   RETURN NEW;
 END $$;
@@ -246,7 +247,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET time
 DECLARE
   -- An empty setting is left on a pooled connection that once had one.
   actor_setting text := nullif(current_setting('nexgen.actor', true), '');
-  by_user integer := CASE WHEN actor_setting ~ '^[0-9]{1,9}$' THEN actor_setting::integer END;
+  by_user integer := CASE WHEN actor_setting ~ '^[0-9]{1,10}$' THEN
+                       CASE WHEN actor_setting::bigint <= 2147483647 THEN actor_setting::integer END END;
   by_other text := CASE WHEN by_user IS NULL THEN actor_setting END;
   request text := nullif(current_setting('nexgen.request_id', true), '');
   -- Kept by triggers on every change, and secrets.

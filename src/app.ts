@@ -73,7 +73,7 @@ const methodsOf = (path: string): string[] => {
   return [...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])))];
 };
 const patternOf = (route: string) =>
-  new RegExp(`^${route.replace(/:\w+(?:\{(.+)\})?/g, (_, shape) => shape ?? "[^/]+")}$`);
+  new RegExp(`^${route.replace(/:\w+(?:\{(.+)\})?|\./g, (part, shape) => shape ?? (part === "." ? "\\." : "[^/]+"))}$`);
 
 app.notFound((c) => {
   const allowed = methodsOf(c.req.path);

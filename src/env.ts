@@ -92,7 +92,11 @@ export function settings(env: Env): Promise<Settings> {
 async function check(env: Env): Promise<Settings> {
   const result = Variables.safeParse(env);
   if (!result.success) {
-    const faults = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    const faults = result.error.issues.map((issue) => {
+      // The name of an unknown field may be a key that stands in the wrong place.
+      const fault = issue.code === "unrecognized_keys" ? "has an unknown field" : issue.message;
+      return `${issue.path.join(".")}: ${fault}`;
+    });
     throw new Error(`The Worker is not configured. ${faults.join("; ")}`);
   }
   const variables = result.data;

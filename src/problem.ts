@@ -92,8 +92,14 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
     case "55P03":
     case "57014":
     case "57P01":
+    case "57P02":
     case "57P03":
     case "53300":
+    case "08000":
+    case "08001":
+    case "08003":
+    case "08004":
+    case "08006":
     case undefined:
       // No SQLSTATE: the endpoint itself did not answer as it should. Nothing is known to be written.
       return unavailable("The database did not answer in time. Try again.", more);

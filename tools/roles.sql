@@ -1,6 +1,33 @@
 -- What each role may do in schema "Finances". Run as the owner by `npm run db:roles`, after every migration: it takes all
 -- rights away and grants the list below, in one transaction, so that the list is the truth.
 
+DO $$
+DECLARE
+  limited regrole;
+  excess text;
+BEGIN
+  -- A role may lift its own limits for this database, where they come before those of `npm run db:roles`.
+  FOR limited IN
+    SELECT s.setrole FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+    WHERE r.rolname IN ('nexgen_api', 'nexgen_backup', 'nexgen_readonly')
+      AND s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+  LOOP
+    EXECUTE format('ALTER ROLE %s IN DATABASE %I RESET ALL', limited, current_database());
+  END LOOP;
+  -- What would void the list below. Neon's console, for one, makes every role a member of neon_superuser.
+  SELECT string_agg(format('%I %s', rolname, more), ', ') INTO excess
+  FROM (
+    SELECT r.rolname, 'is a member of ' || m.roleid::regrole AS more FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+    UNION ALL
+    SELECT rolname, 'is a superuser or has CREATEROLE, CREATEDB, REPLICATION or BYPASSRLS' FROM pg_roles
+    WHERE rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
+  ) beyond
+  WHERE rolname IN ('nexgen_api', 'nexgen_backup', 'nexgen_readonly');
+  IF excess IS NOT NULL THEN
+    RAISE EXCEPTION '%: take that away, or drop the role, then run `npm run db:roles` again', excess;
+  END IF;
+END $$;
+
 REVOKE ALL ON SCHEMA "Finances" FROM PUBLIC, nexgen_api, nexgen_backup, nexgen_readonly;
 REVOKE ALL ON ALL TABLES IN SCHEMA "Finances" FROM PUBLIC, nexgen_api, nexgen_backup, nexgen_readonly;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA "Finances" FROM PUBLIC, nexgen_api, nexgen_backup, nexgen_readonly;
@@ -12,10 +39,11 @@ BEGIN
   FOR callable IN
     SELECT p.oid FROM pg_proc p WHERE p.pronamespace = '"Finances"'::regnamespace AND p.proowner = current_user::regrole
   LOOP
-    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, nexgen_api, nexgen_backup, nexgen_readonly', callable);
+    EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC, nexgen_api, nexgen_backup, nexgen_readonly', callable);
   END LOOP;
 END $$;
-ALTER DEFAULT PRIVILEGES IN SCHEMA "Finances" REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+-- For all schemas: per schema, default rights can only be added to.
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA "Finances" TO nexgen_api, nexgen_backup, nexgen_readonly;
 

@@ -1,6 +1,6 @@
 import { createRoute } from "@hono/zod-openapi";
 import { base64url } from "jose";
-import { feature, guarded, json, jsonBody, open, sendJson } from "../openapi.ts";
+import { feature, guarded, json, jsonBody, noQuery, open, sendJson } from "../openapi.ts";
 import { Problem, problems, unauthorized } from "../problem.ts";
 import { rateLimit } from "../rate-limit.ts";
 import type { Json } from "../wire.ts";
@@ -22,7 +22,7 @@ export const authRoutes = feature()
       operationId: "logIn",
       tags: ["auth"],
       summary: "Log in with username and password",
-      request: { body: jsonBody(Credentials) },
+      request: { query: noQuery, body: jsonBody(Credentials) },
       responses: {
         200: json(Tokens, "An access token, and the refresh token of the new session"),
         ...problems(400, 401, 413, 415, 422),
@@ -65,7 +65,8 @@ export const authRoutes = feature()
       operationId: "findMe",
       tags: ["auth"],
       summary: "Read the account that the access token belongs to",
-      responses: { 200: json(User, "The caller's account"), ...problems(401, 403) },
+      request: { query: noQuery },
+      responses: { 200: json(User, "The caller's account"), ...problems(401, 403, 422) },
     }),
     async (c) => {
       const user = await findUser(c.var.db, c.var.caller.userId);

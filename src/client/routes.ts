@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { feature, guarded, json, sendJson } from "../openapi.ts";
+import { feature, guarded, json, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
 import { pathId } from "../wire.ts";
@@ -35,8 +35,8 @@ export const clientRoutes = feature()
       operationId: "findClient",
       tags: ["client"],
       summary: "Read one client",
-      request: { params: byId },
-      responses: { 200: json(Client, "The client"), ...problems(401, 403, 404) },
+      request: { params: byId, query: noQuery },
+      responses: { 200: json(Client, "The client"), ...problems(401, 403, 404, 422) },
     }),
     async (c) => {
       const { client_id } = c.req.valid("param");

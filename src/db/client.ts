@@ -53,7 +53,7 @@ function connection(url: string): NeonQueryFunction<false, false> {
   return made;
 }
 
-export const isLoopback = (url: string) => /^(localhost|127\.0\.0\.1)$/.test(new URL(url).hostname);
+export const isLoopback = (url: string) => /^(localhost|127\.0\.0\.1)$/i.test(new URL(url).hostname);
 
 /**
  * The only difference between development and production: the driver talks to the endpoint that the URL names. The

@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { feature, guarded, json, sendJson } from "../openapi.ts";
+import { feature, guarded, json, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
 import { pathId } from "../wire.ts";
@@ -38,8 +38,8 @@ export const lineItemRoutes = feature()
       operationId: "findLineItem",
       tags: ["line-items"],
       summary: "Read one line item of a PO",
-      request: { params: byId },
-      responses: { 200: json(LineItem, "The line item"), ...problems(401, 403, 404) },
+      request: { params: byId, query: noQuery },
+      responses: { 200: json(LineItem, "The line item"), ...problems(401, 403, 404, 422) },
     }),
     async (c) => {
       const { po_id, line_item_id } = c.req.valid("param");

@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { feature, guarded, json, sendJson } from "../openapi.ts";
+import { feature, guarded, json, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { problems } from "../problem.ts";
 import { Counts, OrphanPage } from "./contract.ts";
@@ -14,7 +14,8 @@ export const opsRoutes = feature()
       operationId: "countRows",
       tags: ["ops"],
       summary: "Count the rows of every table that was taken over",
-      responses: { 200: json(Counts, "Rows per table"), ...problems(401, 403) },
+      request: { query: noQuery },
+      responses: { 200: json(Counts, "Rows per table"), ...problems(401, 403, 422) },
     }),
     async (c) => sendJson(c, await countRows(c.var.db), 200),
   )

@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { feature, guarded, json, sendJson } from "../openapi.ts";
+import { feature, guarded, json, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
 import { type Json, pathId, queryId } from "../wire.ts";
@@ -14,11 +14,12 @@ const include = z
   .string()
   .max(50)
   .transform((value) => value.split(","))
-  .pipe(z.array(z.enum(parts)))
+  .pipe(z.array(z.enum(parts)).max(parts.length))
   .default([])
   .openapi({
     type: "array",
     items: { type: "string", enum: [...parts] },
+    maxItems: parts.length,
     param: { style: "form", explode: false },
     example: ["summary"],
     description: "`line_items`: the combined lines of each entry; `summary`: totals over all pages (it reads every PO)",
@@ -91,8 +92,8 @@ export const poRoutes = feature()
       operationId: "findPurchaseOrder",
       tags: ["po"],
       summary: "Read one PO with its line items",
-      request: { params: byId },
-      responses: { 200: json(PurchaseOrderWithLines, "The PO"), ...problems(401, 403, 404) },
+      request: { params: byId, query: noQuery },
+      responses: { 200: json(PurchaseOrderWithLines, "The PO"), ...problems(401, 403, 404, 422) },
     }),
     async (c) => {
       const { po_id } = c.req.valid("param");

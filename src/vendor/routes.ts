@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { feature, guarded, json, sendJson } from "../openapi.ts";
+import { feature, guarded, json, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
 import { pathId, text } from "../wire.ts";
@@ -40,8 +40,8 @@ export const vendorRoutes = feature()
       operationId: "findVendor",
       tags: ["vendor"],
       summary: "Read one vendor",
-      request: { params: byId },
-      responses: { 200: json(Vendor, "The vendor"), ...problems(401, 403, 404) },
+      request: { params: byId, query: noQuery },
+      responses: { 200: json(Vendor, "The vendor"), ...problems(401, 403, 404, 422) },
     }),
     async (c) => {
       const { vendor_id } = c.req.valid("param");

@@ -1,0 +1,75 @@
+import { describe, expect, it } from "vitest";
+import { call, roundTrips } from "./support/api.ts";
+import { bodyFor, fill, guardedOperations, operations, rows, titled, tokenFor } from "./support/operations.ts";
+
+describe("a read", () => {
+  const reads = operations.filter((operation) => operation.method === "GET");
+
+  it.each(titled(reads))("makes one database round trip: %s", async (_title, operation) => {
+    const [token, path] = [await tokenFor(operation), fill(operation.path, await rows())];
+    const trips = await roundTrips(async () => {
+      expect((await call(path, { token })).status).toBe(200);
+    });
+    expect(trips).toBe(1);
+  });
+
+  it("makes one also with everything included", async () => {
+    const operation = operations.find((each) => each.operationId === "listBundles");
+    if (!operation) throw new Error("there is no listBundles");
+    const { client_id } = await rows();
+    const token = await tokenFor(operation);
+    const path = `${operation.path}?client_id=${client_id}&include=line_items,summary`;
+    const trips = await roundTrips(async () => {
+      expect((await call(path, { token })).status).toBe(200);
+    });
+    expect(trips).toBe(1);
+  });
+});
+
+describe("a log-in", () => {
+  it("makes two", async () => {
+    const operation = operations.find((each) => each.operationId === "logIn");
+    if (!operation) throw new Error("there is no logIn");
+    const body = await bodyFor(operation);
+    const trips = await roundTrips(async () => {
+      expect((await call(operation.path, { method: "POST", body })).status).toBe(200);
+    });
+    expect(trips).toBe(2);
+  });
+});
+
+describe("what needs no database", () => {
+  it.each([
+    ["/docs", 200],
+    ["/docs/scalar.js", 200],
+    ["/openapi.json", 200],
+    ["/problems/not-found", 200],
+    ["/problems/nope", 404],
+    ["/health?probe=live", 200],
+    ["/nope", 404],
+    ["/", 404],
+  ])("makes none: %s", async (path, status) => {
+    const trips = await roundTrips(async () => {
+      const response = await call(path);
+      expect(response.status).toBe(status);
+      await response.arrayBuffer();
+    });
+    expect(trips).toBe(0);
+  });
+
+  it.each(titled(guardedOperations))("makes none without a token: %s", async (_title, operation) => {
+    const path = fill(operation.path, { client_id: 1, vendor_id: 1, po_id: 1, line_item_id: 1 });
+    const trips = await roundTrips(async () => {
+      expect((await call(path, { method: operation.method })).status).toBe(401);
+    });
+    expect(trips).toBe(0);
+  });
+
+  it.each(titled(operations))("makes none for a method that is not there: %s", async (_title, operation) => {
+    const path = fill(operation.path, { client_id: 1, vendor_id: 1, po_id: 1, line_item_id: 1 });
+    const trips = await roundTrips(async () => {
+      expect((await call(path, { method: "PUT" })).status).toBe(405);
+    });
+    expect(trips).toBe(0);
+  });
+});

@@ -1,0 +1,138 @@
+import { env } from "cloudflare:workers";
+import { base64url } from "jose";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { settings } from "../src/env.ts";
+import { call, roundTrips } from "./support/api.ts";
+import { problem } from "./support/problem.ts";
+
+const key = base64url.encode(crypto.getRandomValues(new Uint8Array(32)));
+const keys = (...list: unknown[]) => JSON.stringify(list);
+const good = {
+  ENVIRONMENT: "production",
+  DATABASE_URL: "postgres://nexgen_api:pass@ep-cool-1.ap-southeast-1.aws.neon.tech/nexgen",
+  JWT_KEYS: keys({ kid: "2026-11", key }),
+  JWT_EXPIRY: "3600",
+};
+type Given = Record<string, string | undefined>;
+// Only what is checked; the bindings play no part.
+const check = (changes: Given) => settings({ ...good, ...changes } as unknown as Env);
+
+describe("the Worker's settings", () => {
+  it("are what the variables say", async () => {
+    const other = base64url.encode(crypto.getRandomValues(new Uint8Array(32)));
+    const JWT_KEYS = keys({ kid: "b", key }, { kid: "a", key: other });
+    const found = await check({ JWT_KEYS, JWT_EXPIRY: "900" });
+    expect(found).toMatchObject({ environment: "production", databaseUrl: good.DATABASE_URL, accessTokenSeconds: 900 });
+    expect(found.signingKeys.map((each) => each.kid)).toEqual(["b", "a"]);
+    expect(found.signingKeys.every((each) => !each.key.extractable)).toBe(true);
+  });
+
+  it.each<[string, Given]>([
+    ["development on a loopback host", { ENVIRONMENT: "development", DATABASE_URL: "postgres://a:b@127.0.0.1:1/c" }],
+    ["development on localhost", { ENVIRONMENT: "development", DATABASE_URL: "postgresql://a:b@localhost:1/c" }],
+    ["staging on Neon", { ENVIRONMENT: "staging", DATABASE_URL: `${good.DATABASE_URL}?sslmode=require` }],
+    ["five keys", { JWT_KEYS: keys(...["a", "b", "c", "d", "e"].map((kid) => ({ kid, key }))) }],
+    ["the shortest life of a token", { JWT_EXPIRY: "60" }],
+    ["the longest life of a token", { JWT_EXPIRY: "86400" }],
+  ])("may be %s", async (_case, changes) => {
+    await expect(check(changes)).resolves.toMatchObject({});
+  });
+
+  const secret = "s3cr3t-that-must-not-show";
+  it.each<[string, string, Given]>([
+    ["no environment", "ENVIRONMENT", { ENVIRONMENT: undefined }],
+    ["another environment", "ENVIRONMENT", { ENVIRONMENT: secret }],
+    ["an environment in capitals", "ENVIRONMENT", { ENVIRONMENT: "PRODUCTION" }],
+    ["no database", "DATABASE_URL", { DATABASE_URL: undefined }],
+    ["an empty database URL", "DATABASE_URL", { DATABASE_URL: "" }],
+    ["a database URL that is none", "DATABASE_URL", { DATABASE_URL: secret }],
+    ["another protocol", "DATABASE_URL", { DATABASE_URL: `https://api:${secret}@db.example/c` }],
+    ["a URL without a role", "DATABASE_URL", { DATABASE_URL: `postgres://db.example/${secret}` }],
+    ["a URL without a password", "DATABASE_URL", { DATABASE_URL: `postgres://${secret}@db.example/c` }],
+    ["a URL without a database", "DATABASE_URL", { DATABASE_URL: `postgres://api:${secret}@db.example` }],
+    ["a URL with an empty database", "DATABASE_URL", { DATABASE_URL: `postgres://api:${secret}@db.example/` }],
+    ["a loopback host in production", "DATABASE_URL", { DATABASE_URL: `postgres://api:${secret}@127.0.0.1:5432/c` }],
+    [
+      "localhost in staging",
+      "DATABASE_URL",
+      { ENVIRONMENT: "staging", DATABASE_URL: `postgres://api:${secret}@localhost/c` },
+    ],
+    ["localhost in capitals", "DATABASE_URL", { DATABASE_URL: `postgres://api:${secret}@LOCALHOST/c` }],
+    ["no keys", "JWT_KEYS", { JWT_KEYS: undefined }],
+    ["an empty text as keys", "JWT_KEYS", { JWT_KEYS: "" }],
+    ["keys that are no JSON", "JWT_KEYS", { JWT_KEYS: secret }],
+    ["keys that are cut", "JWT_KEYS", { JWT_KEYS: `[{"kid":"a","key":"${secret}"` }],
+    ["an empty list of keys", "JWT_KEYS", { JWT_KEYS: "[]" }],
+    ["a key alone", "JWT_KEYS", { JWT_KEYS: JSON.stringify({ kid: "a", key: secret }) }],
+    ["a key as text", "JWT_KEYS", { JWT_KEYS: JSON.stringify(secret) }],
+    ["a list of texts", "JWT_KEYS", { JWT_KEYS: keys(secret) }],
+    ["null", "JWT_KEYS", { JWT_KEYS: "null" }],
+    ["kid and key in one", "JWT_KEYS", { JWT_KEYS: keys({ [secret]: secret }) }],
+    ["another field beside a key", "JWT_KEYS", { JWT_KEYS: keys({ kid: "a", key, [secret]: true }) }],
+    ["a short key", "JWT_KEYS", { JWT_KEYS: keys({ kid: "a", key: key.slice(1) }) }],
+    ["a long key", "JWT_KEYS", { JWT_KEYS: keys({ kid: "a", key: `${key}A` }) }],
+    ["a padded key", "JWT_KEYS", { JWT_KEYS: keys({ kid: "a", key: `${key.slice(1)}=` }) }],
+    ["a key in plain base64", "JWT_KEYS", { JWT_KEYS: keys({ kid: "a", key: `+/${key.slice(2)}` }) }],
+    ["a key of one letter", "JWT_KEYS", { JWT_KEYS: keys({ kid: "a", key: "A".repeat(43) }) }],
+    ["a key that repeats", "JWT_KEYS", { JWT_KEYS: keys({ kid: "a", key: "abcdefghijk".repeat(4).slice(1) }) }],
+    ["a weak second key", "JWT_KEYS", { JWT_KEYS: keys({ kid: "a", key }, { kid: "b", key: secret }) }],
+    ["the same kid twice", "JWT_KEYS", { JWT_KEYS: keys({ kid: "a", key }, { kid: "a", key }) }],
+    ["an empty kid", "JWT_KEYS", { JWT_KEYS: keys({ kid: "", key }) }],
+    ["a kid with spaces", "JWT_KEYS", { JWT_KEYS: keys({ kid: `${secret} `, key }) }],
+    ["six keys", "JWT_KEYS", { JWT_KEYS: keys(...["a", "b", "c", "d", "e", "f"].map((kid) => ({ kid, key }))) }],
+    ["no life of a token", "JWT_EXPIRY", { JWT_EXPIRY: undefined }],
+    ["an empty life of a token", "JWT_EXPIRY", { JWT_EXPIRY: "" }],
+    ["a token that lives too short", "JWT_EXPIRY", { JWT_EXPIRY: "59" }],
+    ["a token that lives too long", "JWT_EXPIRY", { JWT_EXPIRY: "86401" }],
+    ["a token that never ends", "JWT_EXPIRY", { JWT_EXPIRY: "Infinity" }],
+    ["half a second", "JWT_EXPIRY", { JWT_EXPIRY: "60.5" }],
+    ["a life in words", "JWT_EXPIRY", { JWT_EXPIRY: secret }],
+  ])("must not be %s: the error names the variable, never its value", async (_case, name, changes) => {
+    const error: unknown = await check(changes).catch((reason: unknown) => reason);
+    if (!(error instanceof Error)) throw new Error("it was taken");
+    expect(error.message).toMatch(new RegExp(`^The Worker is not configured\\. ${name}\\b`));
+    for (const value of [secret, key, key.slice(2), "pass@", "abcdefghijk"]) expect(error.message).not.toContain(value);
+  });
+
+  it("are all named when several are wrong", async () => {
+    await expect(check({ ENVIRONMENT: "x", DATABASE_URL: "x", JWT_KEYS: "x", JWT_EXPIRY: "x" })).rejects.toThrow(
+      /ENVIRONMENT.*DATABASE_URL.*JWT_KEYS.*JWT_EXPIRY/s,
+    );
+  });
+});
+
+describe("a Worker with a bad variable", () => {
+  const variables = { ...env };
+  afterEach(() => {
+    Object.assign(env, { JWT_KEYS: variables.JWT_KEYS, ENVIRONMENT: variables.ENVIRONMENT });
+    vi.restoreAllMocks();
+  });
+
+  it.each(["/health", "/health?probe=live", "/client", "/openapi.json", "/docs"])(
+    "answers 500 at %s without a detail, and logs which variable it is",
+    async (path) => {
+      const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+      Object.assign(env, { JWT_KEYS: keys({ kid: "a", key: "short-key-of-mine" }) });
+      const trips = await roundTrips(async () => {
+        const response = await call(path);
+        const body = await problem(response, "internal");
+        expect(body).not.toHaveProperty("detail");
+        expect(JSON.stringify(body)).not.toMatch(/JWT_KEYS|configured|short-key-of-mine/);
+        expect(logged).toHaveBeenCalledOnce();
+        const line = String(logged.mock.calls[0]?.[0]);
+        expect(JSON.parse(line)).toMatchObject({ request_id: response.headers.get("X-Request-Id") });
+        expect(line).toContain("JWT_KEYS");
+        expect(line).not.toContain("short-key-of-mine");
+      });
+      expect(trips).toBe(0);
+    },
+  );
+
+  it("refuses the tests' own loopback database in production, and works again when that is put right", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    Object.assign(env, { ENVIRONMENT: "production" });
+    await problem(await call("/health"), "internal");
+    Object.assign(env, { ENVIRONMENT: "development" });
+    expect((await call("/health")).status).toBe(200);
+  });
+});
