@@ -1,0 +1,3 @@
+import { itFollowsTheRule } from "../support/bundling.ts";
+
+itFollowsTheRule(1500);
