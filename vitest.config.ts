@@ -30,6 +30,7 @@ export default defineConfig(({ mode }) => ({
           include: [`${folder(mode)}/*.test.ts`],
           exclude: ["**/*.node.test.ts"],
           setupFiles: ["test/support/database.ts"],
+          testTimeout: 30_000,
         },
       },
       {

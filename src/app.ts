@@ -7,6 +7,7 @@ import { clientRoutes } from "./client/routes.ts";
 import { createDb } from "./db/client.ts";
 import { docsHeaders, docsRoutes } from "./docs/routes.ts";
 import { type AppEnv, settings } from "./env.ts";
+import { exactJson } from "./exact-json.ts";
 import { healthRoutes } from "./health/routes.ts";
 import { lineItemRoutes } from "./line-item/routes.ts";
 import { assertEveryOperationIsGuarded, openApiDocument } from "./openapi.ts";
@@ -43,6 +44,13 @@ app.use(
     },
   }),
 );
+app.use(async function knownMethod(c, next) {
+  // A path that stands in the document as it is: PATCH /po/list is not a PATCH of the PO with the id "list".
+  const methods = literalPaths().get(c.req.path);
+  if (methods && !methods.includes(c.req.method)) throw notAllowed(methods);
+  await next();
+});
+app.use(exactJson);
 app.use(async function configured(c, next) {
   c.set("settings", await settings(c.env));
   c.set("db", createDb(c.var.settings.databaseUrl));
@@ -65,22 +73,44 @@ app.get("/openapi.json", (c) => {
   return c.body(document, 200, { "Content-Type": "application/json" });
 });
 
-/** The methods of every path, for the answer to a method that a path does not have. */
-const methodsOf = (path: string): string[] => {
-  const methods = app.routes
-    .filter((route) => route.method !== "ALL" && patternOf(route.path).test(path))
-    .map((route) => route.method);
-  return [...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])))];
-};
+/** What a request may do with a route's methods: HEAD is served wherever GET is. */
+const withHead = (methods: string[]) => [
+  ...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]))),
+];
+
+let literals: Map<string, string[]> | undefined;
+/** The methods of every path that has no parameter. */
+function literalPaths(): Map<string, string[]> {
+  if (!literals) {
+    const routes = app.routes.filter((route) => route.method !== "ALL" && !/[:*]/.test(route.path));
+    literals = new Map(
+      routes.map(({ path }) => [
+        path,
+        withHead(routes.filter((each) => each.path === path).map((each) => each.method)),
+      ]),
+    );
+  }
+  return literals;
+}
+
+/** The methods of the paths with parameters that this one fits. */
+const methodsOf = (path: string): string[] =>
+  withHead(
+    app.routes
+      .filter((route) => route.method !== "ALL" && patternOf(route.path).test(path))
+      .map((route) => route.method),
+  );
 const patternOf = (route: string) =>
   new RegExp(`^${route.replace(/:\w+(?:\{(.+)\})?|\./g, (part, shape) => shape ?? (part === "." ? "\\." : "[^/]+"))}$`);
 
+const notAllowed = (allowed: string[]) =>
+  new Problem("method-not-allowed", `This path has ${allowed.join(", ")}.`, { headers: { Allow: allowed.join(", ") } });
+
 app.notFound((c) => {
   const allowed = methodsOf(c.req.path);
-  if (allowed.length === 0) throw new Problem("not-found", "There is nothing at this path: see /docs.");
-  throw new Problem("method-not-allowed", `This path has ${allowed.join(", ")}.`, {
-    headers: { Allow: allowed.join(", ") },
-  });
+  throw allowed.length === 0
+    ? new Problem("not-found", "There is nothing at this path: see /docs.")
+    : notAllowed(allowed);
 });
 app.onError(renderProblem);
 

@@ -40,6 +40,7 @@ const mostErrors = 100;
 
 export function fieldErrors(error: z.ZodError, part: FieldError["in"]): FieldError[] {
   return error.issues
+    .flatMap(unionIssues)
     .flatMap((issue) =>
       issue.code === "unrecognized_keys"
         ? issue.keys.map((key) => ({ path: [...issue.path, key], message: "is not a field of this request" }))
@@ -47,6 +48,15 @@ export function fieldErrors(error: z.ZodError, part: FieldError["in"]): FieldErr
     )
     .slice(0, mostErrors)
     .map(({ path, message }) => ({ in: part, pointer: pointer(path), detail: message.slice(0, 500) }));
+}
+
+/** The faults of the form that was meant: where one of several forms has the right type, its own faults say more. */
+function unionIssues(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== "invalid_union") return [issue];
+  const meant = issue.errors.find(
+    (faults) => !faults.some((fault) => fault.path.length === 0 && fault.code === "invalid_type"),
+  );
+  return meant === undefined ? [issue] : meant.map((fault) => ({ ...fault, path: [...issue.path, ...fault.path] }));
 }
 
 /** RFC 6901; names that a caller made up are cut, so that an error cannot grow without bound. */
@@ -67,6 +77,29 @@ export const jsonBody = <Schema extends z.ZodType>(schema: Schema) => ({
   required: true,
   content: { "application/json": { schema } },
 });
+
+/** A created thing, and where it is. */
+export const created = <Schema extends z.ZodType>(schema: Schema, description: string) => ({
+  ...json(schema, description),
+  headers: {
+    Location: {
+      description: "Path of what was created",
+      required: true,
+      schema: { type: "string" as const, example: "/client/3" },
+    },
+  },
+});
+
+/** Nothing to say: it is gone. */
+export const gone = { description: "Deleted" };
+
+/** The answer of a deletion: 204, 404 for what is not there, 409 for what is in use. */
+export function sendDeletion(c: Context, what: string, deletion: "deleted" | "missing" | Record<string, number>) {
+  if (deletion === "deleted") return c.body(null, 204);
+  if (deletion === "missing") throw new Problem("not-found", `There is no ${what}.`);
+  const users = Object.entries(deletion).map(([table, count]) => `${table} (${count})`);
+  throw new Problem("conflict", `The ${what} cannot be deleted: it is in use by ${users.join(", ")}.`);
+}
 
 /** Answers JSON text that Postgres made, as it is. */
 export function sendJson<T, Status extends 200 | 201>(
@@ -112,6 +145,13 @@ const tags = [
 /** The OpenAPI 3.1 document of everything that is mounted on `app`, as JSON text. */
 export function openApiDocument(app: OpenAPIHono<AppEnv>): string {
   const document = app.getOpenAPI31Document({ openapi: "3.1.0", info, tags, servers: [{ url: "/" }] });
+  for (const { patch } of Object.values(document.paths ?? {})) {
+    const body = patch?.requestBody;
+    if (!body || !("content" in body)) continue;
+    // RFC 7396: a PATCH here is a merge, under either name.
+    const merge = body.content["application/json"];
+    if (merge) body.content["application/merge-patch+json"] = merge;
+  }
   return JSON.stringify({
     ...document,
     components: {

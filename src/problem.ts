@@ -3,6 +3,7 @@ import { NeonDbError } from "@neondatabase/serverless";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { constraints } from "./constraints.ts";
 import type { AppEnv } from "./env.ts";
 
 /** Every kind of error there is: the last segment of `type`, its status and its title. Never renamed, never reused. */
@@ -76,9 +77,6 @@ export const ProblemBody = z
   })
   .openapi("Problem");
 
-/** What a constraint of the database means to a caller. One that is not here cannot be violated from outside. */
-const constraints: Record<string, { kind: ProblemKind; detail: string }> = {};
-
 /** What a failure of the database means (SQLSTATE of `NeonDbError`); undefined: our own mistake, a 500. */
 function databaseProblem(error: NeonDbError): Problem | undefined {
   const more = { cause: error };
@@ -104,8 +102,20 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
       // No SQLSTATE: the endpoint itself did not answer as it should. Nothing is known to be written.
       return unavailable("The database did not answer in time. Try again.", more);
   }
-  const meaning = error.constraint === undefined ? undefined : constraints[error.constraint];
-  return meaning && new Problem(meaning.kind, meaning.detail, more);
+  // An amount that adds up to more than its column holds.
+  if (error.code === "22003") {
+    const detail = "the amounts add up to more than 9999999999999.99";
+    return new Problem("validation-failed", undefined, { errors: [{ in: "body", pointer: "", detail }], ...more });
+  }
+  // A row that somebody began to refer to while it was being deleted; from PostgreSQL 18 on 23001 where the key says RESTRICT.
+  if (error.code === "23001" || (error.code === "23503" && /still referenced/.test(error.detail ?? ""))) {
+    return new Problem("conflict", `It is in use by ${error.table}.`, more);
+  }
+  const name = error.constraint ?? "";
+  const meaning = Object.hasOwn(constraints, name) ? constraints[name] : undefined;
+  if (!meaning) return undefined;
+  const errors: FieldError[] = [{ in: "body", pointer: meaning.pointer, detail: meaning.detail }];
+  return new Problem(meaning.kind, undefined, { errors, ...more });
 }
 
 export const unauthorized = (detail: string, more: { cause?: unknown } = {}) =>

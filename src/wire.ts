@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { InexactNumber } from "./exact-json.ts";
 
 declare const shape: unique symbol;
 /** JSON text of a `T`, made by Postgres and answered as it is. */
@@ -66,3 +67,79 @@ export const queryId = (name: string, description: string) =>
     .refine(Number.isSafeInteger, "is out of range")
     .optional()
     .openapi({ param: { name, in: "query" }, type: "integer", format: "int64", minimum: 1, example: 2, description });
+
+const notDecimal = 'must be a decimal number such as "1234.50", without an exponent';
+
+/**
+ * A decimal that comes in, as a string or a JSON number, exactly: more digits than the column has are refused, never
+ * rounded. Comes out as text for Postgres.
+ */
+export const decimalInput = (
+  digits: number,
+  scale: number,
+  example: string,
+  sign: "any" | "not negative" | "positive" = "any",
+) =>
+  z
+    .union([z.string().max(50), z.number(), z.instanceof(InexactNumber)], notDecimal)
+    .transform((value, context) => {
+      const text = value instanceof InexactNumber ? value.source : String(value);
+      const [, minus, whole = "", fraction = ""] = /^(-?)0*(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
+      const fault =
+        whole === ""
+          ? notDecimal
+          : whole.length > digits - scale || fraction.length > scale
+            ? `must have at most ${digits - scale} digits before the point and ${scale} after it`
+            : sign !== "any" && minus && /[1-9]/.test(text)
+              ? "must not be negative"
+              : sign === "positive" && !/[1-9]/.test(text)
+                ? "must be greater than zero"
+                : undefined;
+      if (fault) {
+        context.addIssue({ code: "custom", message: fault });
+        return z.NEVER;
+      }
+      return text;
+    })
+    .openapi({
+      type: ["string", "number"],
+      pattern: `^${sign === "any" ? "-?" : ""}0*\\d{1,${digits - scale}}(\\.\\d{1,${scale}})?$`,
+      ...(sign === "not negative" && { minimum: 0 }),
+      ...(sign === "positive" && { exclusiveMinimum: 0 }),
+      example,
+    });
+
+export const amountInput = (example: string, sign?: "not negative") => decimalInput(15, 2, example, sign);
+export const unitPriceInput = (example: string) => decimalInput(15, 4, example, "not negative");
+export const quantityInput = (example: string) => decimalInput(15, 3, example, "positive");
+export const percentInput = decimalInput(5, 2, "18.00", "not negative").refine(
+  // Compared as text: no float near an amount, and the digits are bounded already.
+  (percent) => /^-?0*(\d{1,2}(\.\d+)?|100(\.0+)?)$/.test(percent),
+  "must be from 0 to 100",
+);
+
+/** A reference to another row in a body. */
+export const idInput = (example: number) => z.int().positive().openapi({ example });
+
+/** A day of the calendar that exists, from 1900 on. */
+export const dayInput = z
+  .string()
+  .regex(/^(19|[2-9]\d)\d\d-\d\d-\d\d$/, { error: "must be a date such as 2026-01-29, from 1900 on", abort: true })
+  .refine((day) => {
+    const date = new Date(`${day}T00:00:00Z`);
+    return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
+  }, "does not exist in the calendar")
+  .openapi({ format: "date", example: "2026-01-29" });
+
+/** Text that must say something: blanks at its ends go, and something must be left. */
+export const name = (maxLength: number, example: string) =>
+  text(maxLength, example)
+    .transform((value) => value.trim())
+    .pipe(z.string().min(1, "must not be empty"))
+    .openapi({ type: "string", minLength: 1, maxLength, example });
+
+/** 15 characters: state code, PAN, entity, a letter or digit, check character. The format alone is checked. */
+export const gstinInput = z
+  .string()
+  .regex(/^[0-9]{2}[A-Z]{5}[0-9]{4}[A-Z][0-9A-Z]{3}$/, "must be a GSTIN of 15 characters such as 27ABCDE1234F1Z5")
+  .openapi({ example: "27ABCDE1234F1Z5" });

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { kinds, type ProblemKind } from "../src/problem.ts";
 import { call, roundTrips, signIn, sql } from "./support/api.ts";
 import { freshDatabase } from "./support/database.ts";
-import { bodyFor, fill, guardedOperations, operations, rows, titled, tokenFor } from "./support/operations.ts";
+import { fill, guardedOperations, operations, prepared, rows, titled, tokenFor } from "./support/operations.ts";
 import { problem } from "./support/problem.ts";
 
 const ids = { client_id: 1, vendor_id: 1, po_id: 1, line_item_id: 1 };
@@ -236,11 +236,10 @@ describe("a path", () => {
 
 describe("a query", () => {
   it.each(titled(operations))("with an unknown parameter does not validate: %s", async (_title, operation) => {
-    const [token, body, path] = [
-      await tokenFor(operation),
-      await bodyFor(operation),
-      fill(operation.path, await rows()),
-    ];
+    const {
+      path,
+      call: { token, body },
+    } = await prepared(operation);
     const trips = await roundTrips(async () => {
       const response = await call(`${path}?nope=1&a%2Fb=2`, { method: operation.method, token, body });
       const { errors } = await problem(response, "validation-failed");
@@ -294,11 +293,10 @@ describe("the database", () => {
   const quietly = () => vi.spyOn(console, "error").mockImplementation(() => {});
 
   it.each(titled(operations))("may be down: 503 with Retry-After, logged once: %s", async (_title, operation) => {
-    const [token, body, path] = [
-      await tokenFor(operation),
-      await bodyFor(operation),
-      fill(operation.path, await rows()),
-    ];
+    const {
+      path,
+      call: { token, body },
+    } = await prepared(operation);
     const logged = quietly();
     const url = env.DATABASE_URL;
     // Nothing listens on port 9 (discard).

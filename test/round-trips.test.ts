@@ -1,14 +1,22 @@
 import { describe, expect, it } from "vitest";
 import { call, roundTrips } from "./support/api.ts";
-import { bodyFor, fill, guardedOperations, operations, rows, titled, tokenFor } from "./support/operations.ts";
+import {
+  bodyFor,
+  fill,
+  guardedOperations,
+  operations,
+  prepared,
+  rows,
+  successOf,
+  titled,
+  tokenFor,
+} from "./support/operations.ts";
 
-describe("a read", () => {
-  const reads = operations.filter((operation) => operation.method === "GET");
-
-  it.each(titled(reads))("makes one database round trip: %s", async (_title, operation) => {
-    const [token, path] = [await tokenFor(operation), fill(operation.path, await rows())];
+describe("a request", () => {
+  it.each(titled(guardedOperations))("makes one database round trip: %s", async (_title, operation) => {
+    const { path, call: request } = await prepared(operation);
     const trips = await roundTrips(async () => {
-      expect((await call(path, { token })).status).toBe(200);
+      expect((await call(path, request)).status).toBe(successOf(operation));
     });
     expect(trips).toBe(1);
   });
@@ -30,7 +38,7 @@ describe("a log-in", () => {
   it("makes two", async () => {
     const operation = operations.find((each) => each.operationId === "logIn");
     if (!operation) throw new Error("there is no logIn");
-    const body = await bodyFor(operation);
+    const body = await bodyFor(operation, {});
     const trips = await roundTrips(async () => {
       expect((await call(operation.path, { method: "POST", body })).status).toBe(200);
     });

@@ -163,11 +163,7 @@ const changes: [what: string, change: string, drift: { missing?: string; unexpec
   ],
   ["a policy", "CREATE POLICY x ON client USING (true)", { unexpected: "policy client.x" }],
   ["a rule", "CREATE RULE x AS ON DELETE TO client DO INSTEAD NOTHING", { unexpected: "rule client.x" }],
-  [
-    "a revoked right",
-    "REVOKE SELECT ON client FROM nexgen_api",
-    { missing: "grant table client: select to nexgen_api" },
-  ],
+  ["a revoked right", "REVOKE SELECT ON site FROM nexgen_api", { missing: "grant table site: select to nexgen_api" }],
   [
     "a new right",
     `GRANT SELECT (password_hash) ON "user" TO nexgen_readonly`,

@@ -56,6 +56,22 @@ GRANT SELECT ON
   "Finances".vendor_payment, "Finances".audit_log, "Finances".legacy_orphan, "Finances".schema_migration,
   "Finances".refresh_session
   TO nexgen_api;
+-- Writes are by column: what triggers derive, versions and the imported originals are nobody's to write. DELETE of a PO
+-- takes its lines along by the foreign key.
+GRANT INSERT (name, bundle_by_store), UPDATE (name, bundle_by_store), DELETE ON "Finances".client TO nexgen_api;
+GRANT INSERT (name, contact_person, email, phone, address, gstin, payment_terms, status),
+  UPDATE (name, contact_person, email, phone, address, gstin, payment_terms, status), DELETE
+  ON "Finances".vendor TO nexgen_api;
+GRANT INSERT (client_id, project_id, store_id, po_number, po_date, status, po_type, parent_po_id, agreement_date, pi_number,
+    pi_date, vendor_id, site_id, notes, vendor_gstin, bill_to_gstin, vendor_address, bill_to_address, ship_to_address,
+    po_value, receivable_amount),
+  UPDATE (client_id, project_id, store_id, po_number, po_date, po_type, parent_po_id, agreement_date, pi_number,
+    pi_date, vendor_id, site_id, notes, vendor_gstin, bill_to_gstin, vendor_address, bill_to_address, ship_to_address,
+    po_value, receivable_amount), DELETE
+  ON "Finances".client_po TO nexgen_api;
+GRANT INSERT (client_po_id, item_name, hsn_code, unit, quantity, unit_price, total_price, gst_rate),
+  UPDATE (item_name, hsn_code, unit, quantity, unit_price, total_price, gst_rate), DELETE
+  ON "Finances".client_po_line_item TO nexgen_api;
 GRANT INSERT (id, user_id, token_hash, expires_at, address, user_agent) ON "Finances".refresh_session TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".guard(uuid, integer, integer, text, text) TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".kept_orphans(), "Finances".audit_value(jsonb) TO nexgen_api;

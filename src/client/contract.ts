@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { Page } from "../page.ts";
-import { Id, Instant, Text, Version } from "../wire.ts";
+import { Id, Instant, name, Text, Version } from "../wire.ts";
 
 export const Client = z
   .strictObject({
@@ -18,3 +18,16 @@ export type Client = z.infer<typeof Client>;
 
 export const ClientPage = Page(Client).openapi("ClientPage");
 export type ClientPage = z.infer<typeof ClientPage>;
+
+const writable = {
+  name: name(255, "Borealis Pharmacy"),
+  bundle_by_store: z.boolean().openapi({ example: true }),
+};
+
+export const NewClient = z
+  .strictObject({ ...writable, bundle_by_store: writable.bundle_by_store.default(false) })
+  .openapi("NewClient");
+export type NewClient = z.infer<typeof NewClient>;
+
+export const ClientChanges = z.strictObject(writable).partial().openapi("ClientChanges");
+export type ClientChanges = z.infer<typeof ClientChanges>;

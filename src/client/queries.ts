@@ -1,8 +1,9 @@
 import { sql } from "drizzle-orm";
-import { type Db, prepare } from "../db/client.ts";
+import { compose, type Db, prepare } from "../db/client.ts";
 import { instant, json, plain } from "../db/json.ts";
+import { assignments, type Columns, deletion, names, record } from "../db/write.ts";
 import type { Json } from "../wire.ts";
-import type { Client } from "./contract.ts";
+import type { Client, ClientChanges, NewClient } from "./contract.ts";
 
 const fields = sql`${plain("c.id", "c.name", "c.bundle_by_store")}, ${instant("c.created_at")}, ${instant("c.updated_at")}, c.version`;
 
@@ -27,3 +28,37 @@ export async function listClients(db: Db, after: string, limit: number) {
   const [rows = []] = await db.read(page({ after, limit }));
   return rows as { json: Json<Client>; id: string }[];
 }
+
+const columns = { name: "text", bundle_by_store: "boolean" } satisfies Columns;
+
+const add = prepare<"given">(
+  () => sql`WITH c AS (
+    INSERT INTO "Finances".client (${names(columns)})
+    SELECT ${names(columns)} FROM jsonb_to_record(${sql.placeholder("given")}::jsonb) AS given (${record(columns)})
+    RETURNING *
+  ) SELECT ${json}, item.id FROM (SELECT ${fields} FROM c) item`,
+);
+
+export async function insertClient(db: Db, given: NewClient): Promise<{ json: Json<Client>; id: string }> {
+  const [rows] = await db.write(add({ given: JSON.stringify(given) }));
+  return rows?.[0] as { json: Json<Client>; id: string };
+}
+
+export async function updateClient(db: Db, id: number, changes: ClientChanges): Promise<Json<Client> | undefined> {
+  const assigned = assignments(columns, changes);
+  if (!assigned) return findClient(db, id);
+  const [, rows] = await db.write(
+    compose(sql`UPDATE "Finances".client c SET ${assigned}
+      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)}) WHERE c.id = ${id}`),
+    one({ id }),
+  );
+  return rows?.[0]?.json as Json<Client> | undefined;
+}
+
+/** Deletes a client that nothing refers to. */
+export const deleteClient = deletion("client", {
+  client_po: "client_id",
+  client_payment: "client_id",
+  billing_po: "client_id",
+  project: "client_id",
+});

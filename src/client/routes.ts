@@ -1,10 +1,10 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { feature, guarded, json, noQuery, sendJson } from "../openapi.ts";
+import { created, feature, gone, guarded, json, jsonBody, noQuery, sendDeletion, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
 import { pathId } from "../wire.ts";
-import { Client, ClientPage } from "./contract.ts";
-import { findClient, listClients } from "./queries.ts";
+import { Client, ClientChanges, ClientPage, NewClient } from "./contract.ts";
+import { deleteClient, findClient, insertClient, listClients, updateClient } from "./queries.ts";
 
 const byId = z.strictObject({ client_id: pathId("client_id") });
 
@@ -43,5 +43,55 @@ export const clientRoutes = feature()
       const client = await findClient(c.var.db, client_id);
       if (client === undefined) throw new Problem("not-found", `There is no client ${client_id}.`);
       return sendJson(c, client, 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("editor"),
+      method: "post",
+      path: "/client",
+      operationId: "createClient",
+      tags: ["client"],
+      summary: "Create a client",
+      request: { query: noQuery, body: jsonBody(NewClient) },
+      responses: { 201: created(Client, "The client"), ...problems(400, 401, 403, 409, 413, 415, 422) },
+    }),
+    async (c) => {
+      const client = await insertClient(c.var.db, c.req.valid("json"));
+      return sendJson(c, client.json, 201, { Location: `/client/${client.id}` });
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("editor"),
+      method: "patch",
+      path: "/client/{client_id}",
+      operationId: "updateClient",
+      tags: ["client"],
+      summary: "Change a client: fields that are left out stay, null clears what may be null",
+      request: { params: byId, query: noQuery, body: jsonBody(ClientChanges) },
+      responses: { 200: json(Client, "The client as it is now"), ...problems(400, 401, 403, 404, 409, 413, 415, 422) },
+    }),
+    async (c) => {
+      const { client_id } = c.req.valid("param");
+      const client = await updateClient(c.var.db, client_id, c.req.valid("json"));
+      if (client === undefined) throw new Problem("not-found", `There is no client ${client_id}.`);
+      return sendJson(c, client, 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("admin"),
+      method: "delete",
+      path: "/client/{client_id}",
+      operationId: "deleteClient",
+      tags: ["client"],
+      summary: "Delete a client that nothing refers to",
+      request: { params: byId, query: noQuery },
+      responses: { 204: gone, ...problems(401, 403, 404, 409, 422) },
+    }),
+    async (c) => {
+      const { client_id } = c.req.valid("param");
+      return sendDeletion(c, `client ${client_id}`, await deleteClient(c.var.db, client_id));
     },
   );

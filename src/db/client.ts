@@ -1,4 +1,4 @@
-import { type NeonQueryFunction, neon, neonConfig } from "@neondatabase/serverless";
+import { NeonDbError, type NeonQueryFunction, neon, neonConfig } from "@neondatabase/serverless";
 import { fillPlaceholders, type SQL } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 
@@ -67,6 +67,16 @@ function useLocalEndpoint(): void {
   neonConfig.pipelineConnect = false;
 }
 
+/** A statement that is built for this request alone, because its text depends on what the request has. */
+export function compose(query: SQL): Statement {
+  const { sql: text, params } = dialect.sqlToQuery(query);
+  return { text, params };
+}
+
+/** Postgres took the whole batch back because of other writers: deadlock, serialization failure. Nothing is written. */
+const rolledBackByOthers = (error: unknown) =>
+  error instanceof NeonDbError && (error.code === "40P01" || error.code === "40001");
+
 /** The database at `url`; `guard`, if given, is the first statement of every batch. */
 export function createDb(url: string, guard?: Statement): Db {
   const send = async (
@@ -83,6 +93,15 @@ export function createDb(url: string, guard?: Statement): Db {
   };
   return {
     read: (...statements) => send(statements, { isolationLevel: "RepeatableRead", readOnly: true }),
-    write: (...statements) => send(statements, { isolationLevel: "ReadCommitted", readOnly: false }),
+    async write(...statements) {
+      const mode = { isolationLevel: "ReadCommitted", readOnly: false } as const;
+      try {
+        return await send(statements, mode);
+      } catch (error) {
+        // Once: whoever caused it has committed by now. A second time it is too busy here, and the caller hears so.
+        if (rolledBackByOthers(error)) return send(statements, mode);
+        throw error;
+      }
+    },
   };
 }

@@ -1,6 +1,21 @@
 import { z } from "@hono/zod-openapi";
 import { Page } from "../page.ts";
-import { Amount, Id, Instant, Percent, Quantity, Text, UnitPrice, Version } from "../wire.ts";
+import {
+  Amount,
+  amountInput,
+  Id,
+  Instant,
+  name,
+  Percent,
+  percentInput,
+  Quantity,
+  quantityInput,
+  Text,
+  text,
+  UnitPrice,
+  unitPriceInput,
+  Version,
+} from "../wire.ts";
 
 export const LineItem = z
   .strictObject({
@@ -29,3 +44,52 @@ export const LineItem = z
 export type LineItem = z.infer<typeof LineItem>;
 
 export const LineItemPage = Page(LineItem).openapi("LineItemPage");
+
+const writable = {
+  item_name: name(5000, "Shelving: steel, 5 tier"),
+  hsn_code: text(50, "94032010").nullable().optional(),
+  unit: text(50, "Nos").nullable().optional(),
+  quantity: quantityInput("12.5").nullable().optional(),
+  unit_price: unitPriceInput("2550").nullable().optional(),
+  total_price: amountInput("31875.00", "not negative").optional().openapi({
+    description: "For a line that is priced as a whole, instead of unit_price",
+  }),
+  gst_rate: percentInput.nullable().optional().openapi({ description: "Percent, 0 to 100 (0)" }),
+};
+
+const isGiven = (value: unknown) => value !== undefined && value !== null;
+const onePrice = "give exactly one of unit_price and total_price";
+
+export const NewLineItem = z
+  .strictObject(writable)
+  .superRefine((line, context) => {
+    const issue = (field: string, message: string) => context.addIssue({ code: "custom", path: [field], message });
+    if (isGiven(line.unit_price) === isGiven(line.total_price)) issue("unit_price", onePrice);
+    if (isGiven(line.unit_price) && !isGiven(line.quantity)) issue("quantity", "is needed with a unit_price");
+  })
+  .openapi("NewLineItem", {
+    example: {
+      item_name: "Shelving: steel, 5 tier",
+      unit: "Nos",
+      quantity: "12.5",
+      unit_price: "2550",
+      gst_rate: "18",
+    },
+  });
+export type NewLineItem = z.infer<typeof NewLineItem>;
+
+/** One line, or up to 500 that are added all or none. */
+export const NewLineItems = z.union([NewLineItem, z.array(NewLineItem).min(1).max(500)]);
+
+export const LineItemList = z.strictObject({ data: z.array(LineItem).max(500) }).openapi("LineItemList");
+
+export const LineItemChanges = z
+  .strictObject(writable)
+  .partial()
+  .superRefine((line, context) => {
+    if (isGiven(line.unit_price) && isGiven(line.total_price)) {
+      context.addIssue({ code: "custom", path: ["unit_price"], message: onePrice });
+    }
+  })
+  .openapi("LineItemChanges", { example: { quantity: "14", gst_rate: "12" } });
+export type LineItemChanges = z.infer<typeof LineItemChanges>;

@@ -1,9 +1,10 @@
 import { sql } from "drizzle-orm";
-import { type Db, prepare } from "../db/client.ts";
+import { compose, type Db, prepare } from "../db/client.ts";
 import { json } from "../db/json.ts";
-import { lineItemFields as fields } from "../db/line-item.ts";
+import { lineItemColumns as columns, lineItemFields as fields, insertLines, lockPo } from "../db/line-item.ts";
+import { assignments, record } from "../db/write.ts";
 import type { Json } from "../wire.ts";
-import type { LineItem } from "./contract.ts";
+import type { LineItem, LineItemChanges, NewLineItem } from "./contract.ts";
 
 const one = prepare<"po" | "id">(
   () => sql`SELECT ${json} FROM (
@@ -32,4 +33,60 @@ export async function findLineItem(db: Db, poId: number, id: number): Promise<Js
 export async function listLineItems(db: Db, poId: number, after: string, limit: number) {
   const [pos = [], rows = []] = await db.read(poExists({ po: poId }), page({ po: poId, after, limit }));
   return pos.length === 0 ? undefined : (rows as { json: Json<LineItem>; id: string }[]);
+}
+
+const add = prepare<"po" | "given">(
+  () => sql`WITH po AS (SELECT id FROM "Finances".client_po WHERE id = ${sql.placeholder("po")}),
+    added AS (${insertLines(sql`${sql.placeholder("given")}::jsonb`)})
+    SELECT set_config('nexgen.inserted', coalesce(array_agg(id), '{}')::text, true) FROM added`,
+);
+
+const added = prepare(
+  () => sql`SELECT ${json}, item.id FROM (
+    SELECT ${fields} FROM "Finances".client_po_line_item line
+    WHERE line.id = ANY (current_setting('nexgen.inserted')::bigint[]) ORDER BY line.id
+  ) item`,
+);
+
+/** Adds the lines, of which there is one at least, all or none, and answers them in their order; undefined without such a PO. */
+export async function insertLineItems(db: Db, poId: number, given: NewLineItem[]) {
+  const [, , rows = []] = await db.write(
+    lockPo({ po: poId }),
+    add({ po: poId, given: JSON.stringify(given) }),
+    added({}),
+  );
+  return rows.length === 0 ? undefined : (rows as { json: Json<LineItem>; id: string }[]);
+}
+
+/** Like a read, a write joins the PO: an imported line whose PO is missing is not to be found, and so not to be written. */
+export async function updateLineItem(
+  db: Db,
+  poId: number,
+  id: number,
+  changes: LineItemChanges,
+): Promise<Json<LineItem> | undefined> {
+  // A total takes the unit price's place also where it is the old one, which the trigger could not tell from none.
+  const priced = changes.total_price === undefined ? changes : { ...changes, unit_price: null };
+  const assigned = assignments(columns, priced);
+  if (!assigned) return findLineItem(db, poId, id);
+  const [, , rows] = await db.write(
+    lockPo({ po: poId }),
+    compose(sql`UPDATE "Finances".client_po_line_item line SET ${assigned}
+      FROM jsonb_to_record(${JSON.stringify(priced)}::jsonb) AS given (${record(columns)}), "Finances".client_po po
+      WHERE line.id = ${id} AND line.client_po_id = po.id AND po.id = ${poId}`),
+    one({ po: poId, id }),
+  );
+  return rows?.[0]?.json as Json<LineItem> | undefined;
+}
+
+const remove = prepare<"po" | "id">(
+  () => sql`DELETE FROM "Finances".client_po_line_item line USING "Finances".client_po po
+    WHERE line.id = ${sql.placeholder("id")} AND line.client_po_id = po.id AND po.id = ${sql.placeholder("po")}
+    RETURNING line.id`,
+);
+
+/** Whether there was such a line of that PO. */
+export async function deleteLineItem(db: Db, poId: number, id: number): Promise<boolean> {
+  const [, deleted = []] = await db.write(lockPo({ po: poId }), remove({ po: poId, id }));
+  return deleted.length > 0;
 }

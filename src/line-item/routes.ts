@@ -1,10 +1,10 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { feature, guarded, json, noQuery, sendJson } from "../openapi.ts";
+import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
-import { pathId } from "../wire.ts";
-import { LineItem, LineItemPage } from "./contract.ts";
-import { findLineItem, listLineItems } from "./queries.ts";
+import { type Json, pathId } from "../wire.ts";
+import { LineItem, LineItemChanges, LineItemList, LineItemPage, NewLineItems } from "./contract.ts";
+import { deleteLineItem, findLineItem, insertLineItems, listLineItems, updateLineItem } from "./queries.ts";
 
 const ofPo = z.strictObject({ po_id: pathId("po_id") });
 const byId = z.strictObject({ po_id: pathId("po_id"), line_item_id: pathId("line_item_id") });
@@ -47,4 +47,72 @@ export const lineItemRoutes = feature()
       if (lineItem === undefined) throw new Problem("not-found", `PO ${po_id} has no line item ${line_item_id}.`);
       return sendJson(c, lineItem, 200);
     },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("editor"),
+      method: "post",
+      path: "/po/{po_id}/line-items",
+      operationId: "createLineItems",
+      tags: ["line-items"],
+      summary: "Add one line item to a PO, or up to 500 at once, all or none",
+      request: { params: ofPo, query: noQuery, body: jsonBody(NewLineItems) },
+      responses: {
+        201: created(z.union([LineItem, LineItemList]), "The line item; for an array all of them, in its order"),
+        ...problems(400, 401, 403, 404, 409, 413, 415, 422),
+      },
+    }),
+    async (c) => {
+      const { po_id } = c.req.valid("param");
+      const given = c.req.valid("json");
+      const lines = await insertLineItems(c.var.db, po_id, Array.isArray(given) ? given : [given]);
+      if (lines === undefined) throw new Problem("not-found", `There is no PO ${po_id}.`);
+      const collection = `/po/${po_id}/line-items`;
+      const [first] = lines;
+      return Array.isArray(given) || !first
+        ? sendJson(c, dataOf(lines), 201, { Location: collection })
+        : sendJson(c, first.json, 201, { Location: `${collection}/${first.id}` });
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("editor"),
+      method: "patch",
+      path: "/po/{po_id}/line-items/{line_item_id}",
+      operationId: "updateLineItem",
+      tags: ["line-items"],
+      summary: "Change a line item: fields that are left out stay, null clears what may be null",
+      request: { params: byId, query: noQuery, body: jsonBody(LineItemChanges) },
+      responses: {
+        200: json(LineItem, "The line item as it is now"),
+        ...problems(400, 401, 403, 404, 409, 413, 415, 422),
+      },
+    }),
+    async (c) => {
+      const { po_id, line_item_id } = c.req.valid("param");
+      const lineItem = await updateLineItem(c.var.db, po_id, line_item_id, c.req.valid("json"));
+      if (lineItem === undefined) throw new Problem("not-found", `PO ${po_id} has no line item ${line_item_id}.`);
+      return sendJson(c, lineItem, 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("editor"),
+      method: "delete",
+      path: "/po/{po_id}/line-items/{line_item_id}",
+      operationId: "deleteLineItem",
+      tags: ["line-items"],
+      summary: "Delete a line item; the PO's totals follow",
+      request: { params: byId, query: noQuery },
+      responses: { 204: gone, ...problems(401, 403, 404, 409, 422) },
+    }),
+    async (c) => {
+      const { po_id, line_item_id } = c.req.valid("param");
+      const deleted = await deleteLineItem(c.var.db, po_id, line_item_id);
+      if (!deleted) throw new Problem("not-found", `PO ${po_id} has no line item ${line_item_id}.`);
+      return c.body(null, 204);
+    },
   );
+
+const dataOf = (lines: { json: Json<LineItem> }[]) =>
+  `{"data":[${lines.map((line) => line.json).join(",")}]}` as Json<{ data: LineItem[] }>;

@@ -1,7 +1,20 @@
 import { z } from "@hono/zod-openapi";
-import { LineItem } from "../line-item/contract.ts";
+import { LineItem, NewLineItem } from "../line-item/contract.ts";
 import { Page } from "../page.ts";
-import { Amount, Day, Id, Instant, Text, Version } from "../wire.ts";
+import {
+  Amount,
+  amountInput,
+  Day,
+  dayInput,
+  gstinInput,
+  Id,
+  Instant,
+  idInput,
+  name,
+  Text,
+  text,
+  Version,
+} from "../wire.ts";
 
 export const statuses = ["pending", "active", "completed", "cancelled"] as const;
 export const types = ["standard", "verbal_agreement"] as const;
@@ -141,3 +154,62 @@ export const BundlePage = z
   })
   .openapi("BundlePage");
 export type BundlePage = z.infer<typeof BundlePage>;
+
+const address = text(5000, "12 Station Road, Pune").nullable().optional();
+const reference = (example: number) => idInput(example).nullable().optional();
+const day = dayInput.nullable().optional();
+const gstin = gstinInput.nullable().optional();
+
+const writable = {
+  client_id: idInput(2),
+  project_id: reference(7),
+  store_id: text(100, "BR0042").nullable().optional(),
+  po_number: name(255, "PO09001").nullable().optional(),
+  po_date: day,
+  po_type: z.enum(types).openapi({ example: "standard" }),
+  parent_po_id: reference(138),
+  agreement_date: day,
+  pi_number: text(255, "PI-2026-17").nullable().optional(),
+  pi_date: day,
+  vendor_id: reference(34),
+  site_id: reference(49),
+  notes: text(10_000, "Second phase").nullable().optional(),
+  vendor_gstin: gstin,
+  bill_to_gstin: gstin,
+  vendor_address: address,
+  bill_to_address: address,
+  ship_to_address: address,
+  po_value: amountInput("37612.50").nullable().optional().openapi({ description: "Only for a PO without line items" }),
+  receivable_amount: amountInput("37612.50").nullable().optional().openapi({ description: "Defaults to po_value" }),
+};
+
+export const NewPurchaseOrder = z
+  .strictObject({
+    ...writable,
+    po_type: writable.po_type.default("standard"),
+    status: z.enum(statuses).default("pending").openapi({ example: "pending" }),
+    line_items: z.array(NewLineItem).max(500).optional(),
+  })
+  .superRefine((po, context) => {
+    if (po.po_value != null && po.line_items !== undefined && po.line_items.length > 0) {
+      context.addIssue({ code: "custom", path: ["po_value"], message: "follows from the line items: leave it out" });
+    }
+  })
+  .openapi("NewPurchaseOrder", {
+    example: {
+      client_id: 2,
+      po_number: "PO09003",
+      po_date: "2026-01-29",
+      store_id: "BR0042",
+      line_items: [
+        { item_name: "Shelving: steel, 5 tier", unit: "Nos", quantity: "12.5", unit_price: "2550", gst_rate: "18" },
+      ],
+    },
+  });
+export type NewPurchaseOrder = z.infer<typeof NewPurchaseOrder>;
+
+export const PurchaseOrderChanges = z
+  .strictObject(writable)
+  .partial()
+  .openapi("PurchaseOrderChanges", { example: { notes: "Second phase", po_date: "2026-02-01" } });
+export type PurchaseOrderChanges = z.infer<typeof PurchaseOrderChanges>;

@@ -1,24 +1,25 @@
-import { sql } from "drizzle-orm";
-import { type Db, prepare } from "../db/client.ts";
+import { type SQL, sql } from "drizzle-orm";
+import { compose, type Db, prepare } from "../db/client.ts";
 import { decimal, instant, json, plain } from "../db/json.ts";
-import { lineItemFields } from "../db/line-item.ts";
+import { insertLines, lineItemFields } from "../db/line-item.ts";
+import { assignments, type Columns, deletion, names, record } from "../db/write.ts";
 import type { Json } from "../wire.ts";
-import type { PurchaseOrder, PurchaseOrderWithLines } from "./contract.ts";
+import type { NewPurchaseOrder, PurchaseOrder, PurchaseOrderChanges, PurchaseOrderWithLines } from "./contract.ts";
 
 const fields = sql`${plain("po.id", "po.client_id", "po.project_id", "po.store_id", "po.po_number", "po.po_date", "po.status", "po.po_type", "po.parent_po_id", "po.agreement_date", "po.pi_number", "po.pi_date", "po.vendor_id", "po.site_id", "po.notes", "po.vendor_gstin", "po.bill_to_gstin", "po.vendor_address", "po.bill_to_address", "po.ship_to_address")},
   ${decimal("po.po_value")}, ${decimal("po.receivable_amount")}, ${decimal("po.subtotal")}, ${decimal("po.total_tax")},
   ${decimal("po.cgst")}, ${decimal("po.sgst")}, ${decimal("po.igst")}, po.line_item_count,
   ${instant("po.created_at")}, ${instant("po.updated_at")}, po.version`;
 
-const one = prepare<"id">(
-  () => sql`SELECT ${json} FROM (
+const whole = (where: SQL) => sql`SELECT ${json}, item.id FROM (
     SELECT ${fields}, (
       SELECT coalesce(json_agg(line_item ORDER BY line_item.id), '[]')
       FROM (SELECT ${lineItemFields} FROM "Finances".client_po_line_item line WHERE line.client_po_id = po.id) line_item
     ) AS line_items
-    FROM "Finances".client_po po WHERE po.id = ${sql.placeholder("id")}
-  ) item`,
-);
+    FROM "Finances".client_po po WHERE ${where}
+  ) item`;
+
+const one = prepare<"id">(() => whole(sql`po.id = ${sql.placeholder("id")}`));
 
 const page = prepare<"at" | "id" | "limit">(
   () => sql`SELECT ${json}, item.created_at AS at, item.id FROM (
@@ -39,3 +40,82 @@ export async function listPos(db: Db, position: string[] | undefined, limit: num
   const [rows = []] = await db.read(page({ at: position?.[0] ?? null, id: position?.[1] ?? null, limit }));
   return rows as { json: Json<PurchaseOrder>; at: string; id: string }[];
 }
+
+const columns = {
+  client_id: "bigint",
+  project_id: "bigint",
+  store_id: "text",
+  po_number: "text",
+  po_date: "date",
+  po_type: "text",
+  parent_po_id: "bigint",
+  agreement_date: "date",
+  pi_number: "text",
+  pi_date: "date",
+  vendor_id: "bigint",
+  site_id: "bigint",
+  notes: "text",
+  vendor_gstin: "text",
+  bill_to_gstin: "text",
+  vendor_address: "text",
+  bill_to_address: "text",
+  ship_to_address: "text",
+  po_value: "numeric",
+  receivable_amount: "numeric",
+} satisfies Columns;
+
+/** A status is given once, here; afterwards it has rules of its own. */
+const newColumns = { ...columns, status: "text" } satisfies Columns;
+
+const add = prepare<"given">(
+  () => sql`WITH po AS (
+      INSERT INTO "Finances".client_po (${names(newColumns)})
+      SELECT ${names(newColumns)} FROM jsonb_to_record(${sql.placeholder("given")}::jsonb) AS given (${record(newColumns)})
+      RETURNING id
+    ),
+    added AS (${insertLines(sql`coalesce(${sql.placeholder("given")}::jsonb -> 'line_items', '[]')`)})
+    SELECT set_config('nexgen.inserted', id::text, true) FROM po`,
+);
+
+// RETURNING would be too early: the lines' triggers have not summed yet.
+const added = prepare(() => whole(sql`po.id = current_setting('nexgen.inserted')::bigint`));
+
+// The lines move a receivable amount by their sum: one that is given wins over that too.
+const receive = prepare<"amount">(
+  () => sql`UPDATE "Finances".client_po SET receivable_amount = ${sql.placeholder("amount")}::numeric
+    WHERE id = current_setting('nexgen.inserted')::bigint`,
+);
+
+/** Creates the PO with its lines, all or nothing. */
+export async function insertPo(db: Db, given: NewPurchaseOrder) {
+  const amount = given.line_items?.length ? (given.receivable_amount ?? null) : null;
+  const results = await db.write(
+    add({ given: JSON.stringify(given) }),
+    ...(amount === null ? [] : [receive({ amount })]),
+    added({}),
+  );
+  return results.at(-1)?.[0] as { json: Json<PurchaseOrderWithLines>; id: string };
+}
+
+export async function updatePo(
+  db: Db,
+  id: number,
+  changes: PurchaseOrderChanges,
+): Promise<Json<PurchaseOrderWithLines> | undefined> {
+  const assigned = assignments(columns, changes);
+  if (!assigned) return findPo(db, id);
+  const [, rows] = await db.write(
+    compose(sql`UPDATE "Finances".client_po po SET ${assigned}
+      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)}) WHERE po.id = ${id}`),
+    one({ id }),
+  );
+  return rows?.[0]?.json as Json<PurchaseOrderWithLines> | undefined;
+}
+
+/** Deletes a PO with its lines, unless payments, billing POs, mappings or child POs refer to it. */
+export const deletePo = deletion("client_po", {
+  client_payment: "client_po_id",
+  billing_po: "client_po_id",
+  po_project_mapping: "client_po_id",
+  client_po: "parent_po_id",
+});

@@ -1,11 +1,17 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { feature, guarded, json, noQuery, sendJson } from "../openapi.ts";
+import { created, feature, gone, guarded, json, jsonBody, noQuery, sendDeletion, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
 import { type Json, pathId, queryId } from "../wire.ts";
 import { type BundlePosition, listBundles, mostLinesPerPage } from "./bundles.ts";
-import { BundlePage, PurchaseOrderPage, PurchaseOrderWithLines } from "./contract.ts";
-import { findPo, listPos } from "./queries.ts";
+import {
+  BundlePage,
+  NewPurchaseOrder,
+  PurchaseOrderChanges,
+  PurchaseOrderPage,
+  PurchaseOrderWithLines,
+} from "./contract.ts";
+import { deletePo, findPo, insertPo, listPos, updatePo } from "./queries.ts";
 
 const byId = z.strictObject({ po_id: pathId("po_id") });
 
@@ -100,6 +106,59 @@ export const poRoutes = feature()
       const po = await findPo(c.var.db, po_id);
       if (po === undefined) throw new Problem("not-found", `There is no PO ${po_id}.`);
       return sendJson(c, po, 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("editor"),
+      method: "post",
+      path: "/po",
+      operationId: "createPurchaseOrder",
+      tags: ["po"],
+      summary: "Create a PO, with up to 500 line items, all or nothing",
+      request: { query: noQuery, body: jsonBody(NewPurchaseOrder) },
+      responses: { 201: created(PurchaseOrderWithLines, "The PO"), ...problems(400, 401, 403, 409, 413, 415, 422) },
+    }),
+    async (c) => {
+      const po = await insertPo(c.var.db, c.req.valid("json"));
+      return sendJson(c, po.json, 201, { Location: `/po/${po.id}` });
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("editor"),
+      method: "patch",
+      path: "/po/{po_id}",
+      operationId: "updatePurchaseOrder",
+      tags: ["po"],
+      summary: "Change a PO: fields that are left out stay, null clears what may be null",
+      request: { params: byId, query: noQuery, body: jsonBody(PurchaseOrderChanges) },
+      responses: {
+        200: json(PurchaseOrderWithLines, "The PO as it is now"),
+        ...problems(400, 401, 403, 404, 409, 413, 415, 422),
+      },
+    }),
+    async (c) => {
+      const { po_id } = c.req.valid("param");
+      const po = await updatePo(c.var.db, po_id, c.req.valid("json"));
+      if (po === undefined) throw new Problem("not-found", `There is no PO ${po_id}.`);
+      return sendJson(c, po, 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("admin"),
+      method: "delete",
+      path: "/po/{po_id}",
+      operationId: "deletePurchaseOrder",
+      tags: ["po"],
+      summary: "Delete a PO and its line items, unless payments, billing POs, mappings or child POs refer to it",
+      request: { params: byId, query: noQuery },
+      responses: { 204: gone, ...problems(401, 403, 404, 409, 422) },
+    }),
+    async (c) => {
+      const { po_id } = c.req.valid("param");
+      return sendDeletion(c, `PO ${po_id}`, await deletePo(c.var.db, po_id));
     },
   );
 

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { Page } from "../page.ts";
-import { Id, Instant, Text, Version } from "../wire.ts";
+import { gstinInput, Id, Instant, name, Text, text, Version } from "../wire.ts";
 
 export const Vendor = z
   .strictObject({
@@ -21,3 +21,27 @@ export const Vendor = z
 export type Vendor = z.infer<typeof Vendor>;
 
 export const VendorPage = Page(Vendor).openapi("VendorPage");
+
+const writable = {
+  name: name(255, "D'Souza & Sons"),
+  contact_person: text(255, "Maria D'Souza").nullable().optional(),
+  email: z
+    .email("must be an e-mail address")
+    .max(255)
+    .nullable()
+    .optional()
+    .openapi({ example: "accounts@dsouza.example" }),
+  phone: text(50, "+91 98200 00000").nullable().optional(),
+  address: text(2000, "3 Mill Road, Industrial Estate, Pune").nullable().optional(),
+  gstin: gstinInput.nullable().optional(),
+  payment_terms: text(255, "30 days").nullable().optional(),
+  status: z.enum(["active", "inactive"]).openapi({ example: "active" }),
+};
+
+export const NewVendor = z
+  .strictObject({ ...writable, status: writable.status.default("active") })
+  .openapi("NewVendor");
+export type NewVendor = z.infer<typeof NewVendor>;
+
+export const VendorChanges = z.strictObject(writable).partial().openapi("VendorChanges");
+export type VendorChanges = z.infer<typeof VendorChanges>;

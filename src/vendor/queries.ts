@@ -1,8 +1,9 @@
 import { sql } from "drizzle-orm";
-import { type Db, prepare } from "../db/client.ts";
+import { compose, type Db, prepare } from "../db/client.ts";
 import { instant, json, plain } from "../db/json.ts";
+import { assignments, type Columns, deletion, names, record } from "../db/write.ts";
 import type { Json } from "../wire.ts";
-import type { Vendor } from "./contract.ts";
+import type { NewVendor, Vendor, VendorChanges } from "./contract.ts";
 
 const fields = sql`${plain("v.id", "v.name", "v.contact_person", "v.email", "v.phone", "v.address", "v.gstin", "v.payment_terms", "v.status")},
   ${instant("v.created_at")}, ${instant("v.updated_at")}, v.version`;
@@ -31,3 +32,45 @@ export async function listVendors(db: Db, after: string, search: string | undefi
   const [rows = []] = await db.read(page({ after, pattern, limit }));
   return rows as { json: Json<Vendor>; id: string }[];
 }
+
+const columns = {
+  name: "text",
+  contact_person: "text",
+  email: "text",
+  phone: "text",
+  address: "text",
+  gstin: "text",
+  payment_terms: "text",
+  status: "text",
+} satisfies Columns;
+
+const add = prepare<"given">(
+  () => sql`WITH v AS (
+    INSERT INTO "Finances".vendor (${names(columns)})
+    SELECT ${names(columns)} FROM jsonb_to_record(${sql.placeholder("given")}::jsonb) AS given (${record(columns)})
+    RETURNING *
+  ) SELECT ${json}, item.id FROM (SELECT ${fields} FROM v) item`,
+);
+
+export async function insertVendor(db: Db, given: NewVendor): Promise<{ json: Json<Vendor>; id: string }> {
+  const [rows] = await db.write(add({ given: JSON.stringify(given) }));
+  return rows?.[0] as { json: Json<Vendor>; id: string };
+}
+
+export async function updateVendor(db: Db, id: number, changes: VendorChanges): Promise<Json<Vendor> | undefined> {
+  const assigned = assignments(columns, changes);
+  if (!assigned) return findVendor(db, id);
+  const [, rows] = await db.write(
+    compose(sql`UPDATE "Finances".vendor v SET ${assigned}
+      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)}) WHERE v.id = ${id}`),
+    one({ id }),
+  );
+  return rows?.[0]?.json as Json<Vendor> | undefined;
+}
+
+/** Deletes a vendor that nothing refers to. */
+export const deleteVendor = deletion("vendor", {
+  client_po: "vendor_id",
+  vendor_order: "vendor_id",
+  vendor_payment: "vendor_id",
+});

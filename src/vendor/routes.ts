@@ -1,10 +1,10 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { feature, guarded, json, noQuery, sendJson } from "../openapi.ts";
+import { created, feature, gone, guarded, json, jsonBody, noQuery, sendDeletion, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
 import { pathId, text } from "../wire.ts";
-import { Vendor, VendorPage } from "./contract.ts";
-import { findVendor, listVendors } from "./queries.ts";
+import { NewVendor, Vendor, VendorChanges, VendorPage } from "./contract.ts";
+import { deleteVendor, findVendor, insertVendor, listVendors, updateVendor } from "./queries.ts";
 
 const byId = z.strictObject({ vendor_id: pathId("vendor_id") });
 
@@ -48,5 +48,55 @@ export const vendorRoutes = feature()
       const vendor = await findVendor(c.var.db, vendor_id);
       if (vendor === undefined) throw new Problem("not-found", `There is no vendor ${vendor_id}.`);
       return sendJson(c, vendor, 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("editor"),
+      method: "post",
+      path: "/vendor",
+      operationId: "createVendor",
+      tags: ["vendor"],
+      summary: "Create a vendor",
+      request: { query: noQuery, body: jsonBody(NewVendor) },
+      responses: { 201: created(Vendor, "The vendor"), ...problems(400, 401, 403, 409, 413, 415, 422) },
+    }),
+    async (c) => {
+      const vendor = await insertVendor(c.var.db, c.req.valid("json"));
+      return sendJson(c, vendor.json, 201, { Location: `/vendor/${vendor.id}` });
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("editor"),
+      method: "patch",
+      path: "/vendor/{vendor_id}",
+      operationId: "updateVendor",
+      tags: ["vendor"],
+      summary: "Change a vendor: fields that are left out stay, null clears what may be null",
+      request: { params: byId, query: noQuery, body: jsonBody(VendorChanges) },
+      responses: { 200: json(Vendor, "The vendor as it is now"), ...problems(400, 401, 403, 404, 409, 413, 415, 422) },
+    }),
+    async (c) => {
+      const { vendor_id } = c.req.valid("param");
+      const vendor = await updateVendor(c.var.db, vendor_id, c.req.valid("json"));
+      if (vendor === undefined) throw new Problem("not-found", `There is no vendor ${vendor_id}.`);
+      return sendJson(c, vendor, 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("admin"),
+      method: "delete",
+      path: "/vendor/{vendor_id}",
+      operationId: "deleteVendor",
+      tags: ["vendor"],
+      summary: "Delete a vendor that nothing refers to",
+      request: { params: byId, query: noQuery },
+      responses: { 204: gone, ...problems(401, 403, 404, 409, 422) },
+    }),
+    async (c) => {
+      const { vendor_id } = c.req.valid("param");
+      return sendDeletion(c, `vendor ${vendor_id}`, await deleteVendor(c.var.db, vendor_id));
     },
   );

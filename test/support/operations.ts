@@ -46,6 +46,14 @@ export async function rows(): Promise<Ids> {
   return { client_id, vendor_id, po_id, line_item_id };
 }
 
+/** The same, with nothing that refers to the row that the operation deletes. */
+async function rowsFor(operation: Operation): Promise<Ids> {
+  const ids = await rows();
+  if (operation.operationId === "deleteClient") return { ...ids, client_id: await insertClient() };
+  if (operation.operationId === "deleteVendor") return { ...ids, vendor_id: await insertVendor() };
+  return ids;
+}
+
 /** The operation's path with ids in it. */
 export const fill = (path: string, ids: Ids): string =>
   path.replace(/\{(\w+)\}/g, (_, name: string) => {
@@ -60,10 +68,24 @@ export const tokenFor = async (operation: Operation): Promise<string | undefined
   return role === "none" ? undefined : (await signIn(role)).token;
 };
 
+const line = { item_name: "Door", quantity: "2", unit_price: "10.50", gst_rate: 18 };
+const bodies: Record<string, (ids: Ids) => unknown> = {
+  createClient: () => ({ name: `Client ${crypto.randomUUID()}` }),
+  updateClient: () => ({ bundle_by_store: false }),
+  createVendor: () => ({ name: "Vendor" }),
+  updateVendor: () => ({ phone: "1" }),
+  createPurchaseOrder: ({ client_id }) => ({ client_id, line_items: [line] }),
+  updatePurchaseOrder: () => ({ notes: "Changed" }),
+  createLineItems: () => line,
+  updateLineItem: () => ({ quantity: 3 }),
+};
+
 /** A body that the operation takes. */
-export async function bodyFor(operation: Operation): Promise<unknown> {
+export async function bodyFor(operation: Operation, ids: Ids): Promise<unknown> {
   if (!operation.requestBody) return undefined;
-  if (operation.operationId !== "logIn") throw new Error(`no body for ${operation.operationId}: add one to bodyFor()`);
+  const body = bodies[operation.operationId];
+  if (body) return body(ids);
+  if (operation.operationId !== "logIn") throw new Error(`no body for ${operation.operationId}: add one to bodies`);
   const user = await signIn();
   const [row] = await sql(
     // The password is `secret`.
@@ -74,8 +96,21 @@ export async function bodyFor(operation: Operation): Promise<unknown> {
   return { username: row?.username, password: "secret" };
 }
 
+/** What the operation answers when all is well. */
+export const successOf = (operation: Operation): number =>
+  Number(Object.keys(operation.responses).find((status) => status.startsWith("2")));
+
+/** A request that the operation takes, ready to send; `token` stands in for a good one. */
+export async function prepared(operation: Operation) {
+  const [token, ids] = [await tokenFor(operation), await rowsFor(operation)];
+  return {
+    path: fill(operation.path, ids),
+    call: { method: operation.method, token, body: await bodyFor(operation, ids) },
+  };
+}
+
 /** Calls the operation so that it succeeds. */
 export async function succeed(operation: Operation, query = ""): Promise<Response> {
-  const [token, body, ids] = [await tokenFor(operation), await bodyFor(operation), await rows()];
-  return call(`${fill(operation.path, ids)}${query}`, { method: operation.method, token, body });
+  const request = await prepared(operation);
+  return call(`${request.path}${query}`, request.call);
 }

@@ -40,7 +40,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await migrate(ownerUrl);
   await createRoles(ownerUrl, { nexgen_api: password, nexgen_backup: password, nexgen_readonly: password });
 
-  const endpoint = await startNeonLocal({ upstream: { host: "127.0.0.1", port: cluster.port } });
+  // As many connections as the tests have writers at once.
+  const endpoint = await startNeonLocal({ upstream: { host: "127.0.0.1", port: cluster.port }, poolSize: 50 });
   const url = (role: string, database: string) =>
     `postgres://${role}:${password}@127.0.0.1:${endpoint.port}/${database}`;
 
