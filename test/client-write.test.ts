@@ -151,7 +151,7 @@ describe("DELETE /client/{client_id}", () => {
     expect((await call(`/client/${client}`, { token })).status).toBe(200);
   });
 
-  it.each<[table: string, columns: string]>([
+  it.concurrent.each<[table: string, columns: string]>([
     ["client_po", "(client_id) VALUES ($1)"],
     ["client_payment", "(client_id) VALUES ($1)"],
     ["billing_po", "(client_id, po_number) VALUES ($1, gen_random_uuid()::text)"],

@@ -266,7 +266,7 @@ describe("DELETE /po/{po_id}", () => {
     expect(await read(Po, `/po/${po}`, token)).toEqual(before);
   });
 
-  it.each<[table: string, columns: string]>([
+  it.concurrent.each<[table: string, columns: string]>([
     ["client_payment", `(client_id, client_po_id) SELECT client_id, id FROM "Finances".client_po WHERE id = $1`],
     [
       "billing_po",

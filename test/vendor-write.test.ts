@@ -125,7 +125,7 @@ describe("DELETE /vendor/{vendor_id}", () => {
     expect(await read(Vendor, `/vendor/${vendor}`, token)).toMatchObject({ version: 1 });
   });
 
-  it.each<[table: string, columns: string]>([
+  it.concurrent.each<[table: string, columns: string]>([
     ["client_po", `(client_id, vendor_id) SELECT id, $1 FROM "Finances".client LIMIT 1`],
     ["vendor_order", "(vendor_id, po_number) VALUES ($1, 'V-1')"],
     ["vendor_payment", "(vendor_id) VALUES ($1)"],
