@@ -131,9 +131,16 @@ export const dayInput = z
   }, "does not exist in the calendar")
   .openapi({ format: "date", example: "2026-01-29" });
 
-/** Text that must say something: blanks at its ends go, and something must be left. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const control = /[\u0001-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+
+/**
+ * Text that must say something: blanks at its ends go, and something must be left. Of the control characters it may have
+ * tab and line breaks.
+ */
 export const name = (maxLength: number, example: string) =>
   text(maxLength, example)
+    .refine((value) => !control.test(value), "must not contain control characters")
     .transform((value) => value.trim())
     .pipe(z.string().min(1, "must not be empty"))
     .openapi({ type: "string", minLength: 1, maxLength, example });

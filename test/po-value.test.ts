@@ -54,9 +54,11 @@ describe("the value of a PO", () => {
     const body = { client_id: await insertClient(), po_value: "1.00", line_items: [line("1")] };
     const response = await call("/po", { method: "POST", token, body });
     expect((await problem(response, "validation-failed")).errors).toMatchObject([{ pointer: "/po_value" }]);
-    const { refused } = await open({ line_items: [line("1")] });
+    const { po, refused } = await open({ line_items: [line("1")] });
     await refused({ po_value: "2", notes: "changed" }, "/po_value");
     await refused({ po_value: null }, "/po_value");
+    // Also where it is the lines' sum already.
+    await refused({ po_value: po.po_value }, "/po_value");
     await refused({ po_value: "2", receivable_amount: "2" }, "/po_value");
   });
 

@@ -46,7 +46,8 @@ export type LineItem = z.infer<typeof LineItem>;
 export const LineItemPage = Page(LineItem).openapi("LineItemPage");
 
 const writable = {
-  item_name: name(5000, "Shelving: steel, 5 tier"),
+  // 2,000 lines of a PO must fit into one answer of the database driver, which is 10 MB at the most.
+  item_name: name(1000, "Shelving: steel, 5 tier"),
   hsn_code: text(50, "94032010").nullable().optional(),
   unit: text(50, "Nos").nullable().optional(),
   quantity: quantityInput("12.5").nullable().optional(),

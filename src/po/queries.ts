@@ -1,4 +1,4 @@
-import { type SQL, sql } from "drizzle-orm";
+import { SQL, sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
 import { decimal, instant, json, plain } from "../db/json.ts";
 import { insertLines, lineItemFields } from "../db/line-item.ts";
@@ -102,10 +102,16 @@ export async function updatePo(
   id: number,
   changes: PurchaseOrderChanges,
 ): Promise<Json<PurchaseOrderWithLines> | undefined> {
-  const assigned = assignments(columns, changes);
-  if (!assigned) return findPo(db, id);
+  const { po_value, ...others } = changes;
+  // The trigger refuses a value for a PO with lines, but cannot tell their own sum, written again, from none.
+  const value =
+    po_value !== undefined &&
+    sql`po_value = CASE WHEN po.line_item_count > 0 AND po.po_value IS NOT DISTINCT FROM given.po_value
+      THEN po.po_value + 1 ELSE given.po_value END`;
+  const assigned = [assignments(columns, others), value].filter((each) => each instanceof SQL);
+  if (assigned.length === 0) return findPo(db, id);
   const [, rows] = await db.write(
-    compose(sql`UPDATE "Finances".client_po po SET ${assigned}
+    compose(sql`UPDATE "Finances".client_po po SET ${sql.join(assigned, sql`, `)}
       FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)}) WHERE po.id = ${id}`),
     one({ id }),
   );

@@ -87,7 +87,15 @@ const noDates = [
 ];
 
 export const kinds = {
-  name: (most: number) => [...notText, long(most + 1), '""', '" "', '"\\u00a0\\t\\r\\n\\u2003\\u2028\\ufeff"'],
+  name: (most: number) => [
+    ...notText,
+    long(most + 1),
+    '"a\\u0007"',
+    '"\\u001fb"',
+    '""',
+    '" "',
+    '"\\u00a0\\t\\r\\n\\u2003\\u2028\\ufeff"',
+  ],
   text: (most: number) => [...notText, long(most + 1)],
   boolean: () => [...never, "0", "1", '"true"', '""'],
   choice: () => [...notText, '""', '"Active"', '" active"', '"PENDING"', '"toString"', '"__proto__"'],
@@ -136,7 +144,7 @@ export const vendor: Fields = {
   status: ["choice", "never null"],
 };
 export const line: Fields = {
-  item_name: ["name", "never null", 5000],
+  item_name: ["name", "never null", 1000],
   hsn_code: ["text", "null", 50],
   unit: ["text", "null", 50],
   quantity: ["quantity", "null"],
