@@ -6,8 +6,8 @@ const folder = (mode: string) => (mode === "deep" ? "test/deep" : "test");
 
 export default defineConfig(({ mode }) => ({
   test: {
-    // One less than the cores would be one.
-    maxWorkers: 2,
+    // Most of them wait for Postgres: twice the cores of a small machine keep it busy.
+    maxWorkers: 4,
     // Here and not in the Worker's project, whose plugin resolves packages for workerd.
     globalSetup: ["./test/support/node/postgres.ts"],
     projects: [
