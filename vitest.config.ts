@@ -21,7 +21,8 @@ export default defineConfig(({ mode }) => ({
             process.env.JWT_KEYS = inject("jwtKeys");
             return {
               wrangler: { configPath: "./wrangler.toml" },
-              miniflare: { bindings: { TEST_CONTROL_URL: inject("controlUrl") } },
+              // The least work that there is for a password.
+              miniflare: { bindings: { TEST_CONTROL_URL: inject("controlUrl"), BCRYPT_COST: "10" } },
             };
           }),
         ],

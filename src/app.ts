@@ -15,6 +15,7 @@ import { opsRoutes } from "./ops/routes.ts";
 import { poRoutes } from "./po/routes.ts";
 import { Problem, renderProblem } from "./problem.ts";
 import { rateLimit } from "./rate-limit.ts";
+import { userRoutes } from "./user/routes.ts";
 import { vendorRoutes } from "./vendor/routes.ts";
 
 const bodyLimitBytes = 1024 * 1024;
@@ -59,6 +60,7 @@ app.use(async function configured(c, next) {
 
 app.route("/", healthRoutes);
 app.route("/", authRoutes);
+app.route("/", userRoutes);
 app.route("/", clientRoutes);
 app.route("/", vendorRoutes);
 app.route("/", poRoutes);

@@ -31,6 +31,8 @@ export interface Settings {
   databaseUrl: string;
   signingKeys: readonly [SigningKey, ...SigningKey[]];
   accessTokenSeconds: number;
+  /** bcrypt's work factor for new hashes; weaker ones are replaced at log-in. */
+  bcryptCost: number;
 }
 
 const postgresUrl = z.string().refine((value) => {
@@ -75,6 +77,8 @@ const Variables = z.object({
   DATABASE_URL: postgresUrl,
   JWT_KEYS: keyList,
   JWT_EXPIRY: z.coerce.number().int().min(60).max(86_400),
+  // Below 10 a stolen hash is guessed too fast (OWASP); above 14 one log-in takes over a second of CPU.
+  BCRYPT_COST: z.coerce.number().int().min(10).max(14),
 });
 
 let checked: { from: string; settings: Promise<Settings> } | undefined;
@@ -84,7 +88,7 @@ let checked: { from: string; settings: Promise<Settings> } | undefined;
  * be, never its value.
  */
 export function settings(env: Env): Promise<Settings> {
-  const from = [env.ENVIRONMENT, env.DATABASE_URL, env.JWT_KEYS, env.JWT_EXPIRY].join("\n");
+  const from = [env.ENVIRONMENT, env.DATABASE_URL, env.JWT_KEYS, env.JWT_EXPIRY, env.BCRYPT_COST].join("\n");
   if (checked?.from !== from) checked = { from, settings: check(env) };
   return checked.settings;
 }
@@ -121,5 +125,6 @@ async function check(env: Env): Promise<Settings> {
     databaseUrl: variables.DATABASE_URL,
     signingKeys: [first, ...others],
     accessTokenSeconds: variables.JWT_EXPIRY,
+    bcryptCost: variables.BCRYPT_COST,
   };
 }

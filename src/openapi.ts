@@ -90,8 +90,11 @@ export const created = <Schema extends z.ZodType>(schema: Schema, description: s
   },
 });
 
+/** An answer without a body. */
+export const done = (description: string) => ({ description });
+
 /** Nothing to say: it is gone. */
-export const gone = { description: "Deleted" };
+export const gone = done("Deleted");
 
 /** The answer of a deletion: 204, 404 for what is not there, 409 for what is in use. */
 export function sendDeletion(c: Context, what: string, deletion: "deleted" | "missing" | Record<string, number>) {
@@ -133,7 +136,8 @@ const info = {
 };
 
 const tags = [
-  { name: "auth", description: "Log-in and who one is" },
+  { name: "auth", description: "Log-in, sessions and who one is" },
+  { name: "user", description: "Accounts (role admin)" },
   { name: "client", description: "Customer companies" },
   { name: "vendor", description: "Subcontractors and suppliers" },
   { name: "po", description: "Purchase orders from clients, also bundled by store" },

@@ -118,6 +118,10 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
   return new Problem(meaning.kind, undefined, { errors, ...more });
 }
 
+/** One part of the body is not as it must be, which no schema can tell. */
+export const invalidBody = (pointer: string, detail: string) =>
+  new Problem("validation-failed", undefined, { errors: [{ in: "body", pointer, detail }] });
+
 export const unauthorized = (detail: string, more: { cause?: unknown } = {}) =>
   // RFC 6750, section 3: a request without credentials gets no error code, any other the code invalid_token.
   new Problem("unauthorized", detail, {

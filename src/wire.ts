@@ -58,6 +58,13 @@ export const pathId = (name: string) =>
     .refine(Number.isSafeInteger)
     .openapi({ param: { name, in: "path" }, type: "integer", format: "int64", minimum: 1, example: 138 });
 
+/** The same for ids that are UUIDs. */
+export const pathUuid = (name: string) =>
+  z
+    .string()
+    .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/)
+    .openapi({ param: { name, in: "path" }, format: "uuid", example: "5e0f3a9c-63f4-4d0e-a8c9-0d6f7a1f2b3c" });
+
 /** A filter by id in a query. */
 export const queryId = (name: string, description: string) =>
   z

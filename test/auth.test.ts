@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import bcrypt from "bcryptjs";
 import { base64url, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Tokens, User } from "../src/auth/contract.ts";
 import { call, read, roundTrips, signIn, sql, token } from "./support/api.ts";
 import { problem } from "./support/problem.ts";
@@ -43,6 +43,10 @@ async function tokensOf({ username, password }: Account, headers: Record<string,
   return Tokens.parse(await response.json());
 }
 
+beforeEach(() => {
+  // Most hashes here are weaker still, and made anew at log-in.
+  Object.assign(env, { BCRYPT_COST: "10" });
+});
 afterEach(() => {
   vi.restoreAllMocks();
 });
@@ -94,6 +98,7 @@ describe("POST /auth/login", () => {
   });
 
   it("gives the same answer and does the same work for a wrong password, an unknown and a disabled user", async () => {
+    Object.assign(env, { BCRYPT_COST: "12" });
     const password_hash = foreignHashes[0]?.[2] ?? "";
     const wrong = await account({ password_hash }, "hunter2hunter3");
     const disabled = await account({ password_hash, disabled: true }, "hunter2hunter2");
@@ -126,13 +131,14 @@ describe("POST /auth/login", () => {
   });
 
   it("answers a bearer token, its life in seconds and the user, nothing else", async () => {
-    const user = await account({ role: "editor", created_at: "2026-01-29T07:17:55.145925+05:30" });
+    const password_hash = bcrypt.hashSync("secret", 10);
+    const user = await account({ role: "editor", created_at: "2026-01-29T07:17:55.145925+05:30", password_hash });
     const tokens = await tokensOf(user);
     expect(tokens).toEqual({
       access_token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
       token_type: "bearer",
       expires_in: 3600,
-      refresh_token: expect.stringMatching(/^[\w-]{43}$/),
+      refresh_token: expect.stringMatching(/^[\w-]{86}$/),
       user: {
         id: user.id,
         username: user.username,
@@ -209,9 +215,13 @@ describe("POST /auth/login", () => {
         await sql(`UPDATE "Finances"."user" SET ${change} WHERE id = $1`, [user.id]);
         return compare(password, hash);
       });
+      const [before] = await sql(`SELECT password_hash FROM "Finances"."user" WHERE id = $1`, [user.id]);
       await problem(await logIn({ username: user.username, password: "secret" }), "wrong-credentials");
       vi.restoreAllMocks();
       expect(await sql(`SELECT id FROM "Finances".refresh_session WHERE user_id = $1`, [user.id])).toEqual([]);
+      const [after] = await sql(`SELECT password_hash FROM "Finances"."user" WHERE id = $1`, [user.id]);
+      // Nor is the hash that was compared made anew over the one of now.
+      expect(after?.password_hash).toBe(change.startsWith("disabled") ? before?.password_hash : foreignHashes[0]?.[2]);
     }
   });
 
@@ -256,6 +266,74 @@ describe("POST /auth/login", () => {
       expect(errors?.every((error) => error.in === "body")).toBe(true);
     });
     expect(trips).toBe(0);
+  });
+});
+
+describe("the hash of a password", () => {
+  const stored = async (id: number) =>
+    (
+      await sql(
+        `SELECT password_hash AS hash, token_version, password_changed_at, version FROM "Finances"."user" WHERE id = $1`,
+        [id],
+      )
+    )[0];
+
+  const strong = bcrypt.hashSync("secret", 10);
+  it.each([
+    ["weaker", secretHash],
+    ["$2a$", `$2a${strong.slice(3)}`],
+    ["$2y$", `$2y${strong.slice(3)}`],
+  ])("is made anew at log-in when it is %s, which ends no session", async (_case, password_hash) => {
+    const user = await account({ password_hash });
+    const tokens = await tokensOf(user);
+    const now = await stored(user.id);
+    expect(now).toMatchObject({ token_version: "1", password_changed_at: null, version: String(tokens.user.version) });
+    expect(now?.hash).toMatch(/^\$2b\$10\$/);
+    expect(now?.hash).not.toBe(strong);
+    expect((await call("/auth/me", { token: tokens.access_token })).status).toBe(200);
+    await tokensOf(user);
+    expect((await stored(user.id))?.hash).toBe(now?.hash);
+    const log = await sql(
+      `SELECT user_id, request_id, changes FROM "Finances".audit_log
+       WHERE table_name = 'user' AND row_id = $1 AND action = 'update'`,
+      [String(user.id)],
+    );
+    expect(log).toEqual([
+      { user_id: String(user.id), request_id: expect.stringMatching(/./), changes: '{"password": "changed"}' },
+    ]);
+  });
+
+  it.each([
+    ["as strong", strong],
+    ["stronger", bcrypt.hashSync("secret", 11)],
+  ])("stays when it is %s", async (_case, password_hash) => {
+    const user = await account({ password_hash });
+    await tokensOf(user);
+    expect(await stored(user.id)).toMatchObject({ hash: password_hash, version: "1" });
+  });
+
+  it("stays when the log-in fails", async () => {
+    const user = await account();
+    await problem(await logIn({ username: user.username, password: "wrong!" }), "wrong-credentials");
+    expect((await stored(user.id))?.hash).toBe(secretHash);
+  });
+
+  it("still opens to a long password that the legacy cut, made anew", async () => {
+    const [, password = "", password_hash = ""] = foreignHashes[5] ?? [];
+    const user = await account({ password_hash }, password);
+    await tokensOf(user);
+    expect((await stored(user.id))?.hash).not.toBe(password_hash);
+    await tokensOf(user);
+  });
+
+  it("costs what BCRYPT_COST says", async () => {
+    Object.assign(env, { BCRYPT_COST: "11" });
+    const user = await account();
+    await tokensOf(user);
+    expect((await stored(user.id))?.hash).toMatch(/^\$2b\$11\$/);
+    const compare = vi.spyOn(bcrypt, "compare");
+    await problem(await logIn({ username: crypto.randomUUID(), password: "secret" }), "wrong-credentials");
+    expect(compare.mock.calls[0]?.[1]).toMatch(/^\$2b\$11\$/);
   });
 });
 

@@ -93,7 +93,14 @@ describe("the OpenAPI document", () => {
       expect.arrayContaining([
         "/health",
         "/auth/login",
+        "/auth/logout",
         "/auth/me",
+        "/auth/password",
+        "/auth/refresh",
+        "/auth/sessions",
+        "/auth/sessions/{id}",
+        "/user",
+        "/user/{user_id}",
         "/client",
         "/client/{client_id}",
         "/vendor",
@@ -122,7 +129,11 @@ describe("the OpenAPI document", () => {
   it("says of every operation whether it needs a token, and leaves open what is known to be open alone", () => {
     expect(document.components.securitySchemes).toMatchObject({ bearer: { type: "http", scheme: "bearer" } });
     const open = operations.filter((operation) => operation["x-required-role"] === "none");
-    expect(open.map((operation) => operation.operationId).toSorted()).toEqual(["checkHealth", "logIn"]);
+    expect(open.map((operation) => operation.operationId).toSorted()).toEqual([
+      "checkHealth",
+      "logIn",
+      "refreshTokens",
+    ]);
     for (const operation of open) expect(operation.security).toEqual([]);
     for (const operation of guardedOperations) expect(operation.security).toEqual([{ bearer: [] }]);
   });
@@ -132,7 +143,8 @@ describe("the OpenAPI document", () => {
       const inPath = parameters.filter((parameter) => parameter.in === "path");
       expect(inPath.map((parameter) => `{${parameter.name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);
       expect(inPath.every((parameter) => parameter.required)).toBe(true);
-      expect(inPath.every((parameter) => parameter.schema.type === "integer")).toBe(true);
+      const isId = ({ type, format }: JsonSchema) => type === "integer" || (type === "string" && format === "uuid");
+      expect(inPath.every((parameter) => isId(parameter.schema))).toBe(true);
     }
   });
 
@@ -233,10 +245,12 @@ describe("every operation", () => {
       const [accessToken, ids] = [await tokenFor(operation), await rows()];
       const body = await bodyFor(operation, ids);
       for (const name of operation.path.match(/(?<=\{)\w+(?=\})/g) ?? []) {
-        const path = fill(operation.path, { ...ids, [name]: 9007199254740991 });
-        const response = await call(path, { method: operation.method, token: accessToken, body });
-        await asDocumented(operation, response);
-        await problem(response, "not-found");
+        for (const unknown of [9007199254740991, crypto.randomUUID()]) {
+          const path = fill(operation.path, { ...ids, [name]: unknown });
+          const response = await call(path, { method: operation.method, token: accessToken, body });
+          await asDocumented(operation, response);
+          await problem(response, "not-found");
+        }
       }
     },
   );
@@ -321,8 +335,8 @@ describe("every guarded operation", () => {
       if (role === "none") throw new Error("not guarded");
       const least = ranks.indexOf(role);
       for (const [rank, each] of ranks.entries()) {
-        const { path, call: request } = await prepared(operation);
-        const response = await call(path, { ...request, token: (await signIn(each)).token });
+        const { path, call: request } = await prepared(operation, each);
+        const response = await call(path, request);
         expect([each, response.status]).toEqual([each, rank < least ? 403 : successOf(operation)]);
         await asDocumented(operation, response);
         if (rank < least) await problem(response, "forbidden");

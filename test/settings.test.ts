@@ -12,6 +12,7 @@ const good = {
   DATABASE_URL: "postgres://nexgen_api:pass@ep-cool-1.ap-southeast-1.aws.neon.tech/nexgen",
   JWT_KEYS: keys({ kid: "2026-11", key }),
   JWT_EXPIRY: "3600",
+  BCRYPT_COST: "12",
 };
 type Given = Record<string, string | undefined>;
 // Only what is checked; the bindings play no part.
@@ -22,7 +23,12 @@ describe("the Worker's settings", () => {
     const other = base64url.encode(crypto.getRandomValues(new Uint8Array(32)));
     const JWT_KEYS = keys({ kid: "b", key }, { kid: "a", key: other });
     const found = await check({ JWT_KEYS, JWT_EXPIRY: "900" });
-    expect(found).toMatchObject({ environment: "production", databaseUrl: good.DATABASE_URL, accessTokenSeconds: 900 });
+    expect(found).toMatchObject({
+      environment: "production",
+      databaseUrl: good.DATABASE_URL,
+      accessTokenSeconds: 900,
+      bcryptCost: 12,
+    });
     expect(found.signingKeys.map((each) => each.kid)).toEqual(["b", "a"]);
     expect(found.signingKeys.every((each) => !each.key.extractable)).toBe(true);
   });
@@ -34,6 +40,8 @@ describe("the Worker's settings", () => {
     ["five keys", { JWT_KEYS: keys(...["a", "b", "c", "d", "e"].map((kid) => ({ kid, key }))) }],
     ["the shortest life of a token", { JWT_EXPIRY: "60" }],
     ["the longest life of a token", { JWT_EXPIRY: "86400" }],
+    ["the least work for a password", { BCRYPT_COST: "10" }],
+    ["the most work for a password", { BCRYPT_COST: "14" }],
   ])("may be %s", async (_case, changes) => {
     await expect(check(changes)).resolves.toMatchObject({});
   });
@@ -87,6 +95,10 @@ describe("the Worker's settings", () => {
     ["a token that never ends", "JWT_EXPIRY", { JWT_EXPIRY: "Infinity" }],
     ["half a second", "JWT_EXPIRY", { JWT_EXPIRY: "60.5" }],
     ["a life in words", "JWT_EXPIRY", { JWT_EXPIRY: secret }],
+    ["no work for a password", "BCRYPT_COST", { BCRYPT_COST: undefined }],
+    ["too little work for a password", "BCRYPT_COST", { BCRYPT_COST: "9" }],
+    ["too much work for a password", "BCRYPT_COST", { BCRYPT_COST: "15" }],
+    ["half a step of work", "BCRYPT_COST", { BCRYPT_COST: "10.5" }],
   ])("must not be %s: the error names the variable, never its value", async (_case, name, changes) => {
     const error: unknown = await check(changes).catch((reason: unknown) => reason);
     if (!(error instanceof Error)) throw new Error("it was taken");

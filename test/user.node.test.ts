@@ -28,82 +28,89 @@ function user(url: string, args: string[], env: Record<string, string> = {}) {
 
 const asha = ["--username", "asha", "--email", "asha@example.com", "--role", "admin"];
 
-describeServers("npm run user", (server) => {
-  it("creates an account that can log in, and says who wrote it", async () => {
-    const database = await server.database();
-    const url = server.url("nexgen_owner", database);
-    const created = await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
-    expect(created).toEqual({ code: 0, output: "Created admin asha (id 1).\n" });
+describeServers(
+  "npm run user",
+  (server) => {
+    it("creates an account that can log in, and says who wrote it", async () => {
+      const database = await server.database();
+      const url = server.url("nexgen_owner", database);
+      const created = await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
+      expect(created).toEqual({ code: 0, output: "Created admin asha (id 1).\n" });
 
-    const client = await server.connect(database);
-    const account = await row(client, `SELECT * FROM "Finances"."user"`);
-    expect(account).toMatchObject({ username: "asha", email: "asha@example.com", role: "admin", disabled: false });
-    expect(await passwordMatches(password, String(account.password_hash))).toBe(true);
-    const [entry] = await rows(client, `SELECT actor, user_id, action, changes FROM "Finances".audit_log`);
-    expect(entry).toMatchObject({ actor: "user-tool", user_id: null, action: "insert" });
-    expect(JSON.stringify(entry)).not.toContain("$2b$");
-    expect((await user(url, ["list"])).output).toContain("asha@example.com");
-  });
+      const client = await server.connect(database);
+      const account = await row(client, `SELECT * FROM "Finances"."user"`);
+      expect(account).toMatchObject({ username: "asha", email: "asha@example.com", role: "admin", disabled: false });
+      expect(await passwordMatches(password, String(account.password_hash))).toBe(true);
+      const [entry] = await rows(client, `SELECT actor, user_id, action, changes FROM "Finances".audit_log`);
+      expect(entry).toMatchObject({ actor: "user-tool", user_id: null, action: "insert" });
+      expect(JSON.stringify(entry)).not.toContain("$2b$");
+      expect((await user(url, ["list"])).output).toContain("asha@example.com");
+    });
 
-  it.each([
-    ["eleven long", "at least 12 characters"],
-    ["x".repeat(73), "at most 72 bytes"],
-    ["é".repeat(37), "at most 72 bytes"],
-  ])("refuses the password %s", async (given, why) => {
-    const database = await server.database();
-    const refused = await user(server.url("nexgen_owner", database), ["create", ...asha], { NEXGEN_PASSWORD: given });
-    expect(refused.code).toBe(1);
-    expect(refused.output).toContain(why);
-    expect(refused.output).not.toContain(given);
-    expect(await rows(await server.connect(database), `SELECT FROM "Finances"."user"`)).toHaveLength(0);
-  });
+    it.each([
+      ["eleven long", "at least 12 characters"],
+      ["x".repeat(73), "at most 72 bytes"],
+      ["é".repeat(37), "at most 72 bytes"],
+    ])("refuses the password %s", async (given, why) => {
+      const database = await server.database();
+      const refused = await user(server.url("nexgen_owner", database), ["create", ...asha], { NEXGEN_PASSWORD: given });
+      expect(refused.code).toBe(1);
+      expect(refused.output).toContain(why);
+      expect(refused.output).not.toContain(given);
+      expect(await rows(await server.connect(database), `SELECT FROM "Finances"."user"`)).toHaveLength(0);
+    });
 
-  it("refuses a taken username or e-mail address, an unknown role, and to run without a password", async () => {
-    const url = server.url("nexgen_owner", await server.database());
-    await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
-    const again = await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
-    expect(again).toEqual({ code: 1, output: "user: the username is taken\n" });
-    const sameMail = ["create", "--username", "b", "--email", "ASHA@example.com", "--role", "viewer"];
-    expect((await user(url, sameMail, { NEXGEN_PASSWORD: password })).output).toBe(
-      "user: the e-mail address is taken\n",
-    );
-    const boss = ["create", "--username", "b", "--email", "b@example.com", "--role", "boss"];
-    expect((await user(url, boss, { NEXGEN_PASSWORD: password })).output).toContain("viewer, editor, admin");
-    const silent = ["create", "--username", "b", "--email", "b@example.com", "--role", "viewer"];
-    expect((await user(url, silent)).output).toContain("NEXGEN_PASSWORD");
-  });
-
-  it("ends the sessions of an account that it changes", async () => {
-    const database = await server.database();
-    const url = server.url("nexgen_owner", database);
-    const client = await server.connect(database);
-    await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
-    const changes: [string[], Record<string, unknown>][] = [
-      [["set-role", "--username", "asha", "--role", "viewer"], { role: "viewer" }],
-      [["disable", "--username", "asha"], { disabled: true }],
-      [["disable", "--username", "asha", "--enable"], { disabled: false }],
-      [["set-password", "--username", "asha"], {}],
-    ];
-    for (const [args, expected] of changes) {
-      await rows(
-        client,
-        `INSERT INTO "Finances".refresh_session (user_id, token_hash, expires_at)
-         VALUES (1, sha256(gen_random_uuid()::text::bytea), now() + interval '1 day')`,
+    it("refuses a taken username or e-mail address, an unknown role, and to run without a password", async () => {
+      const url = server.url("nexgen_owner", await server.database());
+      await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
+      const again = await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
+      expect(again).toEqual({ code: 1, output: "user: the username is taken\n" });
+      const sameMail = ["create", "--username", "b", "--email", "ASHA@example.com", "--role", "viewer"];
+      expect((await user(url, sameMail, { NEXGEN_PASSWORD: password })).output).toBe(
+        "user: the e-mail address is taken\n",
       );
-      const before = await row(client, `SELECT token_version FROM "Finances"."user"`);
-      const { code, output } = await user(url, args, { NEXGEN_PASSWORD: `${password} 2` });
-      expect(code, output).toBe(0);
-      const after = await row(client, `SELECT * FROM "Finances"."user"`);
-      expect(after).toMatchObject({ ...expected, token_version: Number(before.token_version) + 1 });
-      expect(await rows(client, `SELECT FROM "Finances".refresh_session WHERE revoked_at IS NULL`)).toHaveLength(0);
-    }
-    const { password_hash } = await row(client, `SELECT password_hash FROM "Finances"."user"`);
-    expect(await passwordMatches(`${password} 2`, String(password_hash))).toBe(true);
-    expect(await user(url, ["disable", "--username", "nobody"])).toMatchObject({ code: 1 });
-  });
+      const boss = ["create", "--username", "b", "--email", "b@example.com", "--role", "boss"];
+      expect((await user(url, boss, { NEXGEN_PASSWORD: password })).output).toContain("viewer, editor, admin");
+      const silent = ["create", "--username", "b", "--email", "b@example.com", "--role", "viewer"];
+      expect((await user(url, silent)).output).toContain("NEXGEN_PASSWORD");
+    });
 
-  it("says what to do about a database that is not migrated", async () => {
-    const url = server.url("nexgen_owner", await server.database("template0"));
-    expect(await user(url, ["list"])).toMatchObject({ code: 1, output: expect.stringContaining("npm run db:migrate") });
-  });
-});
+    it("ends the sessions of an account that it changes", async () => {
+      const database = await server.database();
+      const url = server.url("nexgen_owner", database);
+      const client = await server.connect(database);
+      await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
+      const changes: [string[], Record<string, unknown>][] = [
+        [["set-role", "--username", "asha", "--role", "viewer"], { role: "viewer" }],
+        [["disable", "--username", "asha"], { disabled: true }],
+        [["disable", "--username", "asha", "--enable"], { disabled: false }],
+        [["set-password", "--username", "asha"], {}],
+      ];
+      for (const [args, expected] of changes) {
+        await rows(
+          client,
+          `INSERT INTO "Finances".refresh_session (user_id, token_hash, expires_at)
+         VALUES (1, sha256(gen_random_uuid()::text::bytea), now() + interval '1 day')`,
+        );
+        const before = await row(client, `SELECT token_version FROM "Finances"."user"`);
+        const { code, output } = await user(url, args, { NEXGEN_PASSWORD: `${password} 2` });
+        expect(code, output).toBe(0);
+        const after = await row(client, `SELECT * FROM "Finances"."user"`);
+        expect(after).toMatchObject({ ...expected, token_version: Number(before.token_version) + 1 });
+        expect(await rows(client, `SELECT FROM "Finances".refresh_session WHERE revoked_at IS NULL`)).toHaveLength(0);
+      }
+      const { password_hash } = await row(client, `SELECT password_hash FROM "Finances"."user"`);
+      expect(await passwordMatches(`${password} 2`, String(password_hash))).toBe(true);
+      expect(await user(url, ["disable", "--username", "nobody"])).toMatchObject({ code: 1 });
+    });
+
+    it("says what to do about a database that is not migrated", async () => {
+      const url = server.url("nexgen_owner", await server.database("template0"));
+      expect(await user(url, ["list"])).toMatchObject({
+        code: 1,
+        output: expect.stringContaining("npm run db:migrate"),
+      });
+    });
+  },
+  "embedded",
+);

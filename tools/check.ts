@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { Command } from "commander";
 import pg from "pg";
+import { commonPasswordFile, commonPasswordModule } from "./common-passwords.ts";
 import { migrate } from "./migrate.ts";
 import { startCluster } from "./postgres.ts";
 import { createRoles, roles } from "./roles.ts";
@@ -12,10 +13,10 @@ import { checkedDatabaseUrl, ownerDatabaseUrl, root } from "./stack.ts";
 
 const options = new Command("npm run check --")
   .description(
-    "Types, lint and format, the OpenAPI document, and the schema: src/db/schema.ts against the migrations, and both\n" +
+    "Types, lint and format, the files made from others, and the schema: src/db/schema.ts against the migrations, and both\n" +
       "against a live database (default: OWNER_DATABASE_URL, else the dev stack's, if there is one).",
   )
-  .option("--write", "format, and write docs/openapi.json anew, before checking")
+  .option("--write", "format, and write docs/openapi.json and the list of common passwords anew, before checking")
   .option("--database-url <url>", "the owner's URL of the live database to compare")
   .parse()
   .opts<{ write?: true; databaseUrl?: string }>();
@@ -26,6 +27,7 @@ type Findings = string[];
 const documentFile = join(root, "docs/openapi.json");
 
 const steps: [name: string, run: () => Findings | Promise<Findings>][] = [
+  ["list of common passwords is up to date", commonPasswordsAreCurrent],
   ["bindings", () => command("wrangler", "types", "--strict-vars=false")],
   ["types of the Worker", () => command("tsc", "-p", ".")],
   ["types of the tools", () => command("tsc", "-p", "tools")],
@@ -49,6 +51,13 @@ function command(name: string, ...args: string[]): Findings {
     },
   });
   return status === 0 ? [] : [error?.message ?? `${stdout}${stderr}`.trim()];
+}
+
+function commonPasswordsAreCurrent(): Findings {
+  const current = commonPasswordModule();
+  if (options.write) writeFileSync(commonPasswordFile, current);
+  const committed = existsSync(commonPasswordFile) ? readFileSync(commonPasswordFile, "utf8") : "";
+  return committed === current ? [] : [`${relative(root, commonPasswordFile)} is old: npm run check -- --write`];
 }
 
 async function documentIsCurrent(): Promise<Findings> {

@@ -53,7 +53,7 @@ Environment:
   OWNER_DATABASE_URL  use this PostgreSQL (15 to 18) instead of the embedded one: the URL of a role with CREATEROLE
                       that owns the database. With --allow-remote also DATABASE_URL (nexgen_api) and
                       BACKUP_DATABASE_URL (nexgen_backup)
-  JWT_EXPIRY, LOG_LEVEL, CORS_ORIGINS, MAINTENANCE, ALERT_WEBHOOK_URL, SENTRY_DSN  as for the Worker
+  JWT_EXPIRY, BCRYPT_COST, LOG_LEVEL, CORS_ORIGINS, MAINTENANCE, ALERT_WEBHOOK_URL, SENTRY_DSN  as for the Worker
 
 Exit code: 130, 143 or 129 after Ctrl-C, SIGTERM or SIGHUP; 1 when something failed.`,
   )

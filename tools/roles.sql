@@ -54,7 +54,7 @@ GRANT SELECT ON
   "Finances".project_document, "Finances".site, "Finances".upload_file, "Finances".upload_session, "Finances".upload_stats,
   "Finances"."user", "Finances".vendor, "Finances".vendor_order, "Finances".vendor_order_line_item,
   "Finances".vendor_payment, "Finances".audit_log, "Finances".legacy_orphan, "Finances".schema_migration,
-  "Finances".refresh_session
+  "Finances".refresh_session, "Finances".login_attempt
   TO nexgen_api;
 -- Writes are by column: what triggers derive, versions and the imported originals are nobody's to write. DELETE of a PO
 -- takes its lines along by the foreign key.
@@ -72,8 +72,16 @@ GRANT INSERT (client_id, project_id, store_id, po_number, po_date, status, po_ty
 GRANT INSERT (client_po_id, item_name, hsn_code, unit, quantity, unit_price, total_price, gst_rate),
   UPDATE (item_name, hsn_code, unit, quantity, unit_price, total_price, gst_rate), DELETE
   ON "Finances".client_po_line_item TO nexgen_api;
-GRANT INSERT (id, user_id, token_hash, expires_at, address, user_agent) ON "Finances".refresh_session TO nexgen_api;
+GRANT INSERT (username, email, password_hash, role, password_changed_at),
+  UPDATE (role, disabled, password_hash, password_changed_at, token_version)
+  ON "Finances"."user" TO nexgen_api;
+-- A session keeps whose it is, where it began and when it ends.
+GRANT INSERT (id, user_id, token_hash, expires_at, address, user_agent),
+  UPDATE (token_hash, previous_token_hash, rotated_at, revoked_at)
+  ON "Finances".refresh_session TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".guard(uuid, integer, integer, text, text) TO nexgen_api;
+-- Failed log-ins are counted by these alone: whoever could write the counts could guess on.
+GRANT EXECUTE ON FUNCTION "Finances".count_log_in(text, text), "Finances".forget_log_ins(text, text) TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".kept_orphans(), "Finances".audit_value(jsonb) TO nexgen_api;
 
 -- nexgen_backup: reads everything, also what later migrations bring, and writes nothing.

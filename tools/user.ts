@@ -13,7 +13,7 @@ const program = new Command("npm run user --")
   .description(
     "Accounts of the API. The first admin is made here, never over the network:\n" +
       "  npm run user -- create --username asha --email asha@example.com --role admin\n" +
-      "A password comes from NEXGEN_PASSWORD, else from a prompt; it has 12 characters to 72 bytes.",
+      "A password comes from NEXGEN_PASSWORD, else from a prompt; it has 12 characters to 72 bytes and is not a common one.",
   )
   .option("--database-url <url>", "the owner's URL (default: OWNER_DATABASE_URL, else the dev stack's database)");
 
@@ -34,7 +34,7 @@ program
       if (!/^[^\s@]+@[^\s@]+$/.test(options.email) || options.email.length > 255) {
         throw new Refused("--email is not an e-mail address");
       }
-      const hash = await hashPassword(await newPassword(options.username));
+      const hash = await hashPassword(await newPassword(options.username, options.email));
       const { rows } = await database.query(
         `INSERT INTO "Finances"."user" (username, email, password_hash, role, password_changed_at)
          VALUES ($1, $2, $3, $4, now()) RETURNING id`,
@@ -64,8 +64,7 @@ program
   .addOption(username)
   .action((options: { username: string }) =>
     withDatabase(async (database) => {
-      await mustExist(database, options.username);
-      const hash = await hashPassword(await newPassword(options.username));
+      const hash = await hashPassword(await newPassword(options.username, await emailOf(database, options.username)));
       await change(
         database,
         options.username,
@@ -113,12 +112,15 @@ async function change(database: pg.Client, name: string, assignments: string, va
   );
 }
 
-async function mustExist(database: pg.Client, name: string): Promise<void> {
-  const { rowCount } = await database.query(`SELECT FROM "Finances"."user" WHERE username = $1`, [name]);
-  if (rowCount === 0) throw new Refused(`there is no account ${name}: see npm run user -- list`);
+async function emailOf(database: pg.Client, name: string): Promise<string> {
+  const { rows } = await database.query<{ email: string }>(`SELECT email FROM "Finances"."user" WHERE username = $1`, [
+    name,
+  ]);
+  if (!rows[0]) throw new Refused(`there is no account ${name}: see npm run user -- list`);
+  return rows[0].email;
 }
 
-async function newPassword(name: string): Promise<string> {
+async function newPassword(name: string, email: string): Promise<string> {
   const given = process.env.NEXGEN_PASSWORD;
   if (given === undefined && !process.stdin.isTTY) {
     throw new Refused("no password: set NEXGEN_PASSWORD, or run this in a terminal to be asked for it");
@@ -129,11 +131,11 @@ async function newPassword(name: string): Promise<string> {
       message: `Password for ${name}`,
       mask: true,
       validate: (value) => {
-        const fault = passwordFault(value);
+        const fault = passwordFault(value, [name, email]);
         return fault === undefined || `It ${fault}.`;
       },
     }));
-  const fault = passwordFault(password);
+  const fault = passwordFault(password, [name, email]);
   if (fault) throw new Refused(`the password ${fault}`);
   return password;
 }

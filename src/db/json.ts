@@ -5,8 +5,8 @@ import { type SQL, sql } from "drizzle-orm";
  * instants in RFC 3339 UTC with microseconds.
  */
 export const decimal = (column: string): SQL => sql.raw(`${column}::text AS ${lastName(column)}`);
-export const instant = (column: string): SQL =>
-  sql.raw(`to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS ${lastName(column)}`);
+export const instant = (column: string, name: string = lastName(column)): SQL =>
+  sql.raw(`to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS ${name}`);
 /** Columns that are on the wire what they are in the table: text, integers, booleans, dates. */
 export const plain = (...columns: string[]): SQL => sql.raw(columns.join(", "));
 

@@ -45,10 +45,15 @@ type PageOf = { data: { id: number }[]; next_cursor: string | null };
 
 const withQuery = (path: string, query: string) => `${path}${path.includes("?") ? "&" : "?"}${query}`;
 
-/** What every list does: `open` makes a list of its own to look at, `order` is how it is sorted. */
-export function itIsAList(schema: z.ZodType<PageOf>, order: "by id" | "newest first", open: () => Promise<List>) {
+/** What every list does: `open` makes a list of its own to look at, `order` is how it is sorted, `role` who may read it. */
+export function itIsAList(
+  schema: z.ZodType<PageOf>,
+  order: "by id" | "newest first",
+  open: () => Promise<List>,
+  role: "viewer" | "admin" = "viewer",
+) {
   it.each([1, 2, 3, 200])("is walked to its end in pages of %i while rows are added", async (limit) => {
-    const { token } = await signIn();
+    const { token } = await signIn(role);
     const { path, add } = await open();
     const there = [await add(), await add(), await add(), await add(), await add()];
     let additions = 0;
@@ -64,7 +69,7 @@ export function itIsAList(schema: z.ZodType<PageOf>, order: "by id" | "newest fi
   });
 
   it("has pages of 50 unless told otherwise", async () => {
-    const { token } = await signIn();
+    const { token } = await signIn(role);
     const { path, add } = await open();
     await Promise.all(Array.from({ length: 51 }, add));
     const first = await read(schema, path, token);
@@ -73,7 +78,7 @@ export function itIsAList(schema: z.ZodType<PageOf>, order: "by id" | "newest fi
   });
 
   it("has no next page when the last row is the last of a page", async () => {
-    const { token } = await signIn();
+    const { token } = await signIn(role);
     const { path, add } = await open();
     await Promise.all([add(), add()]);
     const total = (await walk(schema, withQuery(path, "limit=200"), token)).flatMap((page) => page.data).length;
@@ -106,14 +111,14 @@ export function itIsAList(schema: z.ZodType<PageOf>, order: "by id" | "newest fi
     ["constructor=1", "/constructor"],
     ["toString", "/toString"],
   ])("refuses ?%s and points at it", async (query, pointer) => {
-    const { token } = await signIn();
+    const { token } = await signIn(role);
     const { path } = await open();
     const { errors } = await problem(await call(withQuery(path, query), { token }), "validation-failed");
     expect(errors).toEqual([{ in: "query", pointer, detail: expect.any(String) }]);
   });
 
   it("points at every fault of a query", async () => {
-    const { token } = await signIn();
+    const { token } = await signIn(role);
     const { path } = await open();
     const { errors } = await problem(
       await call(withQuery(path, "limit=0&one=1&two=2"), { token }),
@@ -123,7 +128,7 @@ export function itIsAList(schema: z.ZodType<PageOf>, order: "by id" | "newest fi
   });
 
   it("refuses a cursor that was changed, cut, extended or made up", async () => {
-    const { token } = await signIn();
+    const { token } = await signIn(role);
     const { path, add } = await open();
     await Promise.all([add(), add()]);
     const cursor = (await read(schema, withQuery(path, "limit=1"), token)).next_cursor ?? "";
@@ -154,7 +159,7 @@ export function itIsAList(schema: z.ZodType<PageOf>, order: "by id" | "newest fi
   });
 
   it("refuses a cursor of another list, and another list refuses its cursor", async () => {
-    const { token } = await signIn();
+    const { token } = await signIn(role);
     const { path, add } = await open();
     await Promise.all([add(), add()]);
     const mine = (await read(schema, withQuery(path, "limit=1"), token)).next_cursor;
@@ -169,7 +174,7 @@ export function itIsAList(schema: z.ZodType<PageOf>, order: "by id" | "newest fi
   });
 
   it("takes another user's cursor: it holds a place, not a right", async () => {
-    const [one, two] = await Promise.all([signIn(), signIn()]);
+    const [one, two] = await Promise.all([signIn(role), signIn(role)]);
     const { path, add } = await open();
     await Promise.all([add(), add()]);
     const cursor = (await read(schema, withQuery(path, "limit=1"), one.token)).next_cursor;

@@ -1,4 +1,5 @@
-import { call, signIn, sql } from "./api.ts";
+import { base64url } from "jose";
+import { call, signIn, sql, type TestUser } from "./api.ts";
 import { insertClient, insertLine, insertPo, insertVendor } from "./rows.ts";
 
 export type JsonSchema = { [keyword: string]: unknown };
@@ -34,7 +35,17 @@ export const guardedOperations = operations.filter((operation) => operation["x-r
 export const titled = (list: Operation[]): [string, Operation][] =>
   list.map((operation) => [`${operation.method} ${operation.path}`, operation]);
 
-export type Ids = Record<string, number>;
+export type Ids = Record<string, number | string>;
+
+/** Ids for a path that nobody gets to look for. */
+export const anyIds: Ids = {
+  client_id: 1,
+  vendor_id: 1,
+  po_id: 1,
+  line_item_id: 1,
+  user_id: 1,
+  id: "5e0f3a9c-63f4-4d0e-a8c9-0d6f7a1f2b3c",
+};
 
 /** Rows of their own for the ids in paths. */
 export async function rows(): Promise<Ids> {
@@ -43,7 +54,8 @@ export async function rows(): Promise<Ids> {
   const po_id = await insertPo({ client_id, vendor_id, store_id: "S", po_value: "1.00", po_date: "2026-01-29" });
   await insertPo({ client_id, store_id: "S" });
   const line_item_id = await insertLine(po_id, { quantity: "1", unit_price: "10", total_price: null, gst_rate: "18" });
-  return { client_id, vendor_id, po_id, line_item_id };
+  const user = await signIn();
+  return { client_id, vendor_id, po_id, line_item_id, user_id: user.id, id: user.sessionId };
 }
 
 /** The same, with nothing that refers to the row that the operation deletes. */
@@ -69,6 +81,7 @@ export const tokenFor = async (operation: Operation): Promise<string | undefined
 };
 
 const line = { item_name: "Door", quantity: "2", unit_price: "10.50", gst_rate: 18 };
+const longPassword = "seven brown boats at noon";
 const bodies: Record<string, (ids: Ids) => unknown> = {
   createClient: () => ({ name: `Client ${crypto.randomUUID()}` }),
   updateClient: () => ({ bundle_by_store: false }),
@@ -78,35 +91,64 @@ const bodies: Record<string, (ids: Ids) => unknown> = {
   updatePurchaseOrder: () => ({ notes: "Changed" }),
   createLineItems: () => line,
   updateLineItem: () => ({ quantity: 3 }),
+  createAccount: () => {
+    const username = crypto.randomUUID();
+    return { username, email: `${username}@example.com`, password: longPassword, role: "viewer" };
+  },
+  updateAccount: () => ({ role: "editor" }),
 };
 
+/** The body of an operation that is about whoever calls it: `caller`, or somebody new where no token is needed. */
+const ownBodies: Record<string, (caller: TestUser) => Promise<unknown>> = {
+  logIn: async (caller) => ({ username: await giveSecret(caller), password: "secret" }),
+  changePassword: async (caller) => {
+    await giveSecret(caller);
+    return { current_password: "secret", new_password: longPassword };
+  },
+  refreshTokens: async ({ sessionId }) => {
+    // Any text of this form is taken if its hash is the session's.
+    const bytes = crypto.getRandomValues(new Uint8Array(64));
+    bytes.set(Uint8Array.fromHex(sessionId.replaceAll("-", "")));
+    const refresh_token = base64url.encode(bytes);
+    await sql(`UPDATE "Finances".refresh_session SET token_hash = sha256($1::bytea) WHERE id = $2`, [
+      refresh_token,
+      sessionId,
+    ]);
+    return { refresh_token };
+  },
+};
+
+/** Gives the user the password `secret`, answers the username. */
+async function giveSecret(user: TestUser): Promise<string> {
+  const [row] = await sql(`UPDATE "Finances"."user" SET password_hash = $2 WHERE id = $1 RETURNING username`, [
+    user.id,
+    "$2b$04$Wb1hKqAdT0y9vN5sJ3rLeuC5fv0lnjEKEoPyvJ6uYqfNKDOoNTr4.",
+  ]);
+  return String(row?.username);
+}
+
 /** A body that the operation takes. */
-export async function bodyFor(operation: Operation, ids: Ids): Promise<unknown> {
+export async function bodyFor(operation: Operation, ids: Ids, caller?: TestUser): Promise<unknown> {
   if (!operation.requestBody) return undefined;
+  const own = ownBodies[operation.operationId];
+  if (own) return own(caller ?? (await signIn()));
   const body = bodies[operation.operationId];
-  if (body) return body(ids);
-  if (operation.operationId !== "logIn") throw new Error(`no body for ${operation.operationId}: add one to bodies`);
-  const user = await signIn();
-  const [row] = await sql(
-    // The password is `secret`.
-    `UPDATE "Finances"."user" SET password_hash = '$2b$04$Wb1hKqAdT0y9vN5sJ3rLeuC5fv0lnjEKEoPyvJ6uYqfNKDOoNTr4.'
-     WHERE id = $1 RETURNING username`,
-    [user.id],
-  );
-  return { username: row?.username, password: "secret" };
+  if (!body) throw new Error(`no body for ${operation.operationId}: add one to bodies`);
+  return body(ids);
 }
 
 /** What the operation answers when all is well. */
 export const successOf = (operation: Operation): number =>
   Number(Object.keys(operation.responses).find((status) => status.startsWith("2")));
 
-/** A request that the operation takes, ready to send; `token` stands in for a good one. */
-export async function prepared(operation: Operation) {
-  const [token, ids] = [await tokenFor(operation), await rowsFor(operation)];
-  return {
-    path: fill(operation.path, ids),
-    call: { method: operation.method, token, body: await bodyFor(operation, ids) },
-  };
+/** A request that the operation takes but for the caller's role, ready to send; `token` stands in for a good one. */
+export async function prepared(operation: Operation, role = operation["x-required-role"]) {
+  const caller = role === "none" ? undefined : await signIn(role);
+  const ids = await rowsFor(operation);
+  // One's own sessions are the only ones.
+  const path = fill(operation.path, caller ? { ...ids, id: caller.sessionId } : ids);
+  const body = await bodyFor(operation, ids, caller);
+  return { path, call: { method: operation.method, token: caller?.token, body } };
 }
 
 /** Calls the operation so that it succeeds. */
