@@ -13,13 +13,13 @@ const limits = {
 } as const;
 
 /** The caller's address as Cloudflare saw it; no other header can be trusted. Only a local stack has none. */
-const clientAddress = (c: Context<AppEnv>): string => c.req.header("CF-Connecting-IP") ?? "local";
+export const clientAddress = (c: Context<AppEnv>): string | undefined => c.req.header("CF-Connecting-IP");
 
 /** Lets a request through as long as its user, or its address, has not used up the minute; else 429. */
 export const rateLimit = (name: keyof typeof limits): MiddlewareHandler<AppEnv> =>
   async function rateLimit(c, next) {
     const { perMinute, binding } = limits[name];
-    const key = name === "user" ? String(c.var.caller.userId) : clientAddress(c);
+    const key = name === "user" ? String(c.var.caller.userId) : (clientAddress(c) ?? "local");
     const { success } = await binding(c.env).limit({ key });
     if (!success) {
       const quota = c.env.ENVIRONMENT === "development" ? perMinute * 10 : perMinute;

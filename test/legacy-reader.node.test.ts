@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { legacyTables, readBackup } from "../tools/legacy/backup.ts";
+import { tables as legacyTables } from "../src/ops/tables.ts";
+import { readBackup } from "../tools/legacy/backup.ts";
 import { clientsOnlyBackup, fullBackup, jsonb, pythonRepr, sql } from "./support/node/legacy-writer.ts";
 
 const fixture = readFileSync(`${import.meta.dirname}/fixtures/legacy/Nexgen_erp_backup_20260131_180405.sql`, "utf8");

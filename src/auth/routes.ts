@@ -4,7 +4,7 @@ import type { AppEnv, Caller } from "../env.ts";
 import { done, feature, gone, guarded, json, jsonBody, noQuery, open, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { invalidBody, Problem, problems, unauthorized } from "../problem.ts";
-import { rateLimit } from "../rate-limit.ts";
+import { clientAddress, rateLimit } from "../rate-limit.ts";
 import { type Json, pathUuid } from "../wire.ts";
 import { Credentials, PasswordChange, RefreshRequest, SessionPage, Tokens, User } from "./contract.ts";
 import { hashPassword, isOutdated, passwordFault, passwordMatches } from "./password.ts";
@@ -205,7 +205,7 @@ export const authRoutes = feature()
 
 /** Where a request comes from, as a session keeps it. */
 const origin = (c: Context<AppEnv>) => ({
-  address: c.req.header("CF-Connecting-IP")?.slice(0, 45) ?? null,
+  address: clientAddress(c)?.slice(0, 45) ?? null,
   userAgent: c.req.header("User-Agent")?.slice(0, 200) ?? null,
 });
 

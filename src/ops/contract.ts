@@ -1,29 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { Page } from "../page.ts";
 import { Text } from "../wire.ts";
-
-/** The tables that were taken over, by name. */
-export const tables = [
-  "billing_po",
-  "billing_po_line_item",
-  "client",
-  "client_payment",
-  "client_po",
-  "client_po_line_item",
-  "payment_vendor_link",
-  "po_project_mapping",
-  "project",
-  "project_document",
-  "site",
-  "upload_file",
-  "upload_session",
-  "upload_stats",
-  "user",
-  "vendor",
-  "vendor_order",
-  "vendor_order_line_item",
-  "vendor_payment",
-] as const;
+import { tables } from "./tables.ts";
 
 const rows = z.int().min(0).openapi({ example: 13 });
 export const Counts = z

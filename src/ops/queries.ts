@@ -2,7 +2,8 @@ import { sql } from "drizzle-orm";
 import { type Db, prepare } from "../db/client.ts";
 import { json } from "../db/json.ts";
 import type { Json } from "../wire.ts";
-import { type Counts, type Orphan, tables } from "./contract.ts";
+import type { Counts, Orphan } from "./contract.ts";
+import { tables } from "./tables.ts";
 
 const counted = sql.raw(
   tables.map((name) => `SELECT '${name}' AS name, count(*) AS rows FROM "Finances"."${name}"`).join(" UNION ALL "),

@@ -1,27 +1,7 @@
+import { tables as legacyTables } from "../../src/ops/tables.ts";
 import { decode, errorAt, LegacyFileError } from "./source.ts";
 import { type Column, type Row, statements } from "./tokenizer.ts";
 
-export const legacyTables = [
-  "billing_po",
-  "billing_po_line_item",
-  "client",
-  "client_payment",
-  "client_po",
-  "client_po_line_item",
-  "payment_vendor_link",
-  "po_project_mapping",
-  "project",
-  "project_document",
-  "site",
-  "upload_file",
-  "upload_session",
-  "upload_stats",
-  "user",
-  "vendor",
-  "vendor_order",
-  "vendor_order_line_item",
-  "vendor_payment",
-] as const;
 export type LegacyTableName = (typeof legacyTables)[number];
 
 /** Rows as they stand in the file; `declared` is the count of the file's own comment. */

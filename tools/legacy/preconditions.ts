@@ -1,5 +1,5 @@
 import pg from "pg";
-import { legacyTables } from "./backup.ts";
+import { tables as legacyTables } from "../../src/ops/tables.ts";
 import { qualified } from "./load.ts";
 import type { Orphan } from "./orphans.ts";
 import type { Repaired } from "./repair.ts";

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { legacyTables } from "./backup.ts";
+import { tables as legacyTables } from "../../src/ops/tables.ts";
 
 export type TargetColumn = {
   name: string;

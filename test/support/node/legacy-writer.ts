@@ -1,4 +1,4 @@
-import { legacyTables } from "../../../tools/legacy/backup.ts";
+import { tables as legacyTables } from "../../../src/ops/tables.ts";
 
 /** A writer of its own for the legacy's backup format, so that the reader is not tested against itself. */
 export type WrittenTable = { columns: [name: string, type: string][]; rows: string[][] };

@@ -1,0 +1,22 @@
+/** The tables that were taken over, by name. */
+export const tables = [
+  "billing_po",
+  "billing_po_line_item",
+  "client",
+  "client_payment",
+  "client_po",
+  "client_po_line_item",
+  "payment_vendor_link",
+  "po_project_mapping",
+  "project",
+  "project_document",
+  "site",
+  "upload_file",
+  "upload_session",
+  "upload_stats",
+  "user",
+  "vendor",
+  "vendor_order",
+  "vendor_order_line_item",
+  "vendor_payment",
+] as const;
