@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { type Session, SessionPage, Tokens } from "../src/auth/contract.ts";
 import { insertAccount, logIn, secretHash } from "./support/accounts.ts";
 import { call, read, signIn, sql, type TestUser, token } from "./support/api.ts";
+import { freshDatabase } from "./support/database.ts";
 import { missingIds } from "./support/lists.ts";
 import { problem } from "./support/problem.ts";
 import { walk } from "./support/rows.ts";
@@ -102,6 +103,33 @@ describe("GET /auth/sessions", () => {
     const user = await signIn();
     const text = await (await call("/auth/sessions", { token: user.token })).text();
     expect(text).not.toMatch(/token|hash|\\x/);
+  });
+});
+
+describe("sessions that are over by their age", () => {
+  it("are cleared away by log-ins, at most ten at once; what has ended early stays until then", async () => {
+    await freshDatabase();
+    const { id, username } = await insertAccount();
+    const add = (count: number, expires: string, revoked: string) =>
+      sql(
+        `INSERT INTO "Finances".refresh_session (user_id, token_hash, expires_at, revoked_at)
+         SELECT $1, sha256(gen_random_uuid()::text::bytea), now() + $3::interval, ${revoked} FROM generate_series(1, $2)`,
+        [id, count, expires],
+      );
+    await add(12, "-1 second", "NULL");
+    await add(2, "-1 day", "now()");
+    await add(1, "1 minute", "now()");
+    const left = async () =>
+      (
+        await sql(
+          `SELECT count(*) FILTER (WHERE expires_at < now()) AS old, count(*) AS all FROM "Finances".refresh_session`,
+        )
+      )[0];
+    expect(await left()).toEqual({ old: "14", all: "15" });
+    expect((await logIn(username, "secret")).status).toBe(200);
+    expect(await left()).toEqual({ old: "4", all: "6" });
+    expect((await logIn(username, "secret")).status).toBe(200);
+    expect(await left()).toEqual({ old: "0", all: "3" });
   });
 });
 

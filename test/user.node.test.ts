@@ -80,6 +80,8 @@ describeServers(
       const url = server.url("nexgen_owner", database);
       const client = await server.connect(database);
       await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
+      const other = ["create", "--username", "boss", "--email", "boss@example.com", "--role", "admin"];
+      await user(url, other, { NEXGEN_PASSWORD: password });
       const changes: [string[], Record<string, unknown>][] = [
         [["set-role", "--username", "asha", "--role", "viewer"], { role: "viewer" }],
         [["disable", "--username", "asha"], { disabled: true }],
@@ -92,16 +94,60 @@ describeServers(
           `INSERT INTO "Finances".refresh_session (user_id, token_hash, expires_at)
          VALUES (1, sha256(gen_random_uuid()::text::bytea), now() + interval '1 day')`,
         );
-        const before = await row(client, `SELECT token_version FROM "Finances"."user"`);
+        const before = await row(client, `SELECT token_version FROM "Finances"."user" WHERE id = 1`);
         const { code, output } = await user(url, args, { NEXGEN_PASSWORD: `${password} 2` });
         expect(code, output).toBe(0);
-        const after = await row(client, `SELECT * FROM "Finances"."user"`);
+        const after = await row(client, `SELECT * FROM "Finances"."user" WHERE id = 1`);
         expect(after).toMatchObject({ ...expected, token_version: Number(before.token_version) + 1 });
         expect(await rows(client, `SELECT FROM "Finances".refresh_session WHERE revoked_at IS NULL`)).toHaveLength(0);
       }
-      const { password_hash } = await row(client, `SELECT password_hash FROM "Finances"."user"`);
+      const { password_hash } = await row(client, `SELECT password_hash FROM "Finances"."user" WHERE id = 1`);
       expect(await passwordMatches(`${password} 2`, String(password_hash))).toBe(true);
       expect(await user(url, ["disable", "--username", "nobody"])).toMatchObject({ code: 1 });
+    });
+
+    it("leaves the last enabled admin alone", async () => {
+      const database = await server.database();
+      const url = server.url("nexgen_owner", database);
+      const client = await server.connect(database);
+      await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
+      const disabledAdmin = ["create", "--username", "boss", "--email", "boss@example.com", "--role", "admin"];
+      await user(url, disabledAdmin, { NEXGEN_PASSWORD: password });
+      await user(url, ["disable", "--username", "boss"]);
+      for (const args of [
+        ["disable", "--username", "asha"],
+        ["set-role", "--username", "asha", "--role", "editor"],
+      ]) {
+        const refused = await user(url, args);
+        expect(refused).toEqual({
+          code: 1,
+          output: "user: asha is the last enabled admin: make another one first\n",
+        });
+      }
+      expect(await row(client, `SELECT role, disabled FROM "Finances"."user" WHERE username = 'asha'`)).toEqual({
+        role: "admin",
+        disabled: false,
+      });
+      // What takes no admin away is not refused.
+      for (const args of [
+        ["set-role", "--username", "asha", "--role", "admin"],
+        ["set-role", "--username", "boss", "--role", "viewer"],
+        ["disable", "--username", "boss"],
+      ]) {
+        expect((await user(url, args)).code).toBe(0);
+      }
+    });
+
+    it("disables one of two admins who are disabled at once, and no more", async () => {
+      const database = await server.database();
+      const url = server.url("nexgen_owner", database);
+      const client = await server.connect(database);
+      await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
+      const second = ["create", "--username", "boss", "--email", "boss@example.com", "--role", "admin"];
+      await user(url, second, { NEXGEN_PASSWORD: password });
+      const both = await Promise.all(["asha", "boss"].map((name) => user(url, ["disable", "--username", name])));
+      expect(both.map(({ code }) => code).toSorted()).toEqual([0, 1]);
+      expect(await rows(client, `SELECT FROM "Finances"."user" WHERE NOT disabled`)).toHaveLength(1);
     });
 
     it("says what to do about a database that is not migrated", async () => {

@@ -81,7 +81,8 @@ GRANT INSERT (id, user_id, token_hash, expires_at, address, user_agent),
   ON "Finances".refresh_session TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".guard(uuid, integer, integer, text, text) TO nexgen_api;
 -- Failed log-ins are counted by these alone: whoever could write the counts could guess on.
-GRANT EXECUTE ON FUNCTION "Finances".count_log_in(text, text), "Finances".forget_log_ins(text, text) TO nexgen_api;
+GRANT EXECUTE ON FUNCTION "Finances".count_log_in(text, text), "Finances".forget_log_ins(text, text),
+  "Finances".clear_expired_sessions() TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".kept_orphans(), "Finances".audit_value(jsonb) TO nexgen_api;
 
 -- nexgen_backup: reads everything, also what later migrations bring, and writes nothing.

@@ -82,6 +82,7 @@ program
   .addOption(role)
   .action((options: { username: string; role: string }) =>
     withDatabase(async (database) => {
+      if (options.role !== "admin") await keepAnAdmin(database, options.username);
       await change(database, options.username, "role = $2, token_version = token_version + 1", [options.role]);
       console.log(`${options.username} is now ${options.role}.`);
     }),
@@ -94,10 +95,24 @@ program
   .option("--enable", "let the account in again")
   .action((options: { username: string; enable?: true }) =>
     withDatabase(async (database) => {
+      if (!options.enable) await keepAnAdmin(database, options.username);
       await change(database, options.username, "disabled = $2, token_version = token_version + 1", [!options.enable]);
       console.log(`${options.username} is ${options.enable ? "enabled" : "disabled"}; every session of it has ended.`);
     }),
   );
+
+/** Refuses to go on when nobody but `name` manages accounts. The locks are those of the API's route, in its order. */
+async function keepAnAdmin(database: pg.Client, name: string): Promise<void> {
+  const { rows } = await database.query<{ username: string; manages: boolean }>(
+    `SELECT username, role = 'admin' AND NOT disabled AS manages FROM "Finances"."user"
+     WHERE (role = 'admin' AND NOT disabled) OR username = $1 ORDER BY id FOR NO KEY UPDATE`,
+    [name],
+  );
+  const admins = rows.filter(({ manages }) => manages).map(({ username }) => username);
+  if (admins.length === 1 && admins[0] === name) {
+    throw new Refused(`${name} is the last enabled admin: make another one first`);
+  }
+}
 
 async function change(database: pg.Client, name: string, assignments: string, values: unknown[]): Promise<void> {
   const { rowCount } = await database.query(`UPDATE "Finances"."user" SET ${assignments} WHERE username = $1`, [

@@ -103,9 +103,11 @@ const rehash = prepare<"user" | "compared" | "renewed">(
     WHERE u.id = ${sql.placeholder("user")} AND NOT u.disabled AND u.password_hash = ${sql.placeholder("compared")}`,
 );
 
+const clearExpired = prepare(() => sql`SELECT "Finances".clear_expired_sessions()`);
+
 /**
- * Opens a session for the user whose hash was compared, forgets the failures before it and, where `renewedHash` is given,
- * puts it in the place of the compared one. Answers the user; undefined when the account was disabled or its password
+ * Opens a session for the user whose hash was compared, forgets the failures before it, clears sessions of long ago away
+ * and, where `renewedHash` is given, puts it in the place of the compared one. Answers the user; undefined when the account was disabled or its password
  * changed since.
  */
 export async function insertSession(
@@ -135,6 +137,7 @@ export async function insertSession(
       request: session.requestId,
     }),
     ...(renewed === undefined ? [] : [rehash({ user, compared, renewed })]),
+    clearExpired({}),
     one({ id: user }),
   );
   return results[0]?.length ? (results.at(-1)?.[0]?.json as Json<User> | undefined) : undefined;
