@@ -1,5 +1,6 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { authRoutes } from "./auth/routes.ts";
@@ -13,7 +14,7 @@ import { lineItemRoutes } from "./line-item/routes.ts";
 import { assertEveryOperationIsGuarded, openApiDocument } from "./openapi.ts";
 import { opsRoutes } from "./ops/routes.ts";
 import { poRoutes } from "./po/routes.ts";
-import { Problem, renderProblem } from "./problem.ts";
+import { maintenance, Problem, renderProblem } from "./problem.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { userRoutes } from "./user/routes.ts";
 import { vendorRoutes } from "./vendor/routes.ts";
@@ -36,7 +37,32 @@ app.use(async function answerHeaders(c, next) {
   c.res.headers.set("X-Request-Id", c.var.requestId);
   if (!c.res.headers.has("Cache-Control")) c.res.headers.set("Cache-Control", "no-store");
 });
+app.use(async function configured(c, next) {
+  c.set("settings", await settings(c.env));
+  c.set("db", createDb(c.var.settings.databaseUrl));
+  await next();
+});
+const corsHeaders = cors({
+  origin: (origin) => origin,
+  allowMethods: ["GET", "HEAD", "POST", "PATCH", "DELETE"],
+  allowHeaders: ["Authorization", "Content-Type", "X-Request-Id"],
+  exposeHeaders: ["Location", "Retry-After", "RateLimit-Policy", "WWW-Authenticate", "X-Request-Id"],
+  // Two hours, the most that Chrome keeps.
+  maxAge: 7200,
+});
+app.use(async function listedOrigins(c, next) {
+  // To a page that is not on the list nothing says that there is CORS at all. Tokens travel in a header that no browser
+  // sends by itself, so that credentials are never allowed.
+  const origin = c.req.header("Origin");
+  if (origin !== undefined && c.var.settings.corsOrigins.includes(origin)) return corsHeaders(c, next);
+  await next();
+  if (c.var.settings.corsOrigins.length > 0) c.res.headers.append("Vary", "Origin");
+});
 app.use(rateLimit("address"));
+app.use(async function openForBusiness(c, next) {
+  if (c.var.settings.maintenance && c.req.path !== "/health") throw maintenance();
+  await next();
+});
 app.use(
   bodyLimit({
     maxSize: bodyLimitBytes,
@@ -52,11 +78,6 @@ app.use(async function knownMethod(c, next) {
   await next();
 });
 app.use(exactJson);
-app.use(async function configured(c, next) {
-  c.set("settings", await settings(c.env));
-  c.set("db", createDb(c.var.settings.databaseUrl));
-  await next();
-});
 
 app.route("/", healthRoutes);
 app.route("/", authRoutes);

@@ -2,6 +2,13 @@ import { base64url } from "jose";
 import { z } from "zod";
 import { type Db, isLoopback } from "./db/client.ts";
 
+declare global {
+  /** Secrets that may be missing, so that wrangler.toml cannot require them. */
+  interface Env {
+    MAINTENANCE?: string;
+  }
+}
+
 /** Who is calling, as the access token says; the guard in the database has the last word. */
 export interface Caller {
   userId: number;
@@ -33,18 +40,54 @@ export interface Settings {
   accessTokenSeconds: number;
   /** bcrypt's work factor for new hashes; weaker ones are replaced at log-in. */
   bcryptCost: number;
+  /** The web pages whose scripts may call this API. */
+  corsOrigins: readonly string[];
+  /** Everything but /health is closed. */
+  maintenance: boolean;
 }
 
-const postgresUrl = z.string().refine((value) => {
-  const url = URL.parse(value);
-  return (
-    url !== null &&
-    /^postgres(ql)?:$/.test(url.protocol) &&
-    url.username !== "" &&
-    url.password !== "" &&
-    url.pathname.length > 1
+/** A weak one is guessed at the database, which the whole internet reaches. */
+const leastPasswordLength = 16;
+
+/** The URL of one role: no other, so that a Worker never runs as the owner by mistake. */
+const urlOf = (role: string) =>
+  z
+    .string()
+    .refine(
+      (value) => {
+        const url = URL.parse(value);
+        return url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.username !== "" && url.pathname.length > 1;
+      },
+      { error: `must be postgres://${role}:password@host/database`, abort: true },
+    )
+    .refine((value) => new URL(value).username === role, `must be the URL of the role ${role}`)
+    .refine((value) => {
+      const { password } = new URL(value);
+      return password.length >= leastPasswordLength && new Set(password).size >= leastPasswordLength / 2;
+    }, `must have a random password of ${leastPasswordLength} characters or more: \`npm run db:roles\` generates one`);
+
+/** Origins of web pages, between commas: exactly as a browser sends them. */
+const originList = z
+  .string()
+  .default("")
+  .transform((value) =>
+    value
+      .split(",")
+      .map((origin) => origin.trim())
+      .filter((origin) => origin !== ""),
+  )
+  .pipe(
+    z
+      .array(
+        z
+          .string()
+          .refine(
+            (origin) => /^https?:$/.test(URL.parse(origin)?.protocol ?? "") && new URL(origin).origin === origin,
+            "must be origins such as https://erp.example.com, between commas, without a path or a *",
+          ),
+      )
+      .max(20),
   );
-}, "must be postgres://role:password@host/database");
 
 const keyList = z
   .string()
@@ -74,12 +117,17 @@ const keyList = z
 
 const Variables = z.object({
   ENVIRONMENT: z.enum(["development", "staging", "production"]),
-  DATABASE_URL: postgresUrl,
+  DATABASE_URL: urlOf("nexgen_api"),
   JWT_KEYS: keyList,
   JWT_EXPIRY: z.coerce.number().int().min(60).max(86_400),
   // Below 10 a stolen hash is guessed too fast (OWASP); above 14 one log-in takes over a second of CPU.
   BCRYPT_COST: z.coerce.number().int().min(10).max(14),
+  CORS_ORIGINS: originList,
+  // A typing error must neither open what was to be closed nor close it unnoticed.
+  MAINTENANCE: z.enum(["on", "off", ""]).default("off"),
 });
+
+const checkedNames = Object.keys(Variables.shape) as (keyof typeof Variables.shape)[];
 
 let checked: { from: string; settings: Promise<Settings> } | undefined;
 
@@ -88,7 +136,7 @@ let checked: { from: string; settings: Promise<Settings> } | undefined;
  * be, never its value.
  */
 export function settings(env: Env): Promise<Settings> {
-  const from = [env.ENVIRONMENT, env.DATABASE_URL, env.JWT_KEYS, env.JWT_EXPIRY, env.BCRYPT_COST].join("\n");
+  const from = JSON.stringify(checkedNames.map((name) => env[name]));
   if (checked?.from !== from) checked = { from, settings: check(env) };
   return checked.settings;
 }
@@ -110,6 +158,14 @@ async function check(env: Env): Promise<Settings> {
       `The Worker is not configured. DATABASE_URL: must not be a loopback host in ${variables.ENVIRONMENT}`,
     );
   }
+  // A page that came over plain HTTP may be anybody's by the time it runs.
+  const plain = (origin: string) => origin.startsWith("http:") && !isLoopback(origin);
+  if (variables.CORS_ORIGINS.some(plain)) {
+    throw new Error("The Worker is not configured. CORS_ORIGINS: must be https, but for a loopback host");
+  }
+  if (variables.ENVIRONMENT === "production" && variables.CORS_ORIGINS.some(isLoopback)) {
+    throw new Error("The Worker is not configured. CORS_ORIGINS: must not be a loopback host in production");
+  }
   const [first, ...others] = await Promise.all(
     variables.JWT_KEYS.map(async ({ kid, key }) => ({
       kid,
@@ -126,5 +182,7 @@ async function check(env: Env): Promise<Settings> {
     signingKeys: [first, ...others],
     accessTokenSeconds: variables.JWT_EXPIRY,
     bcryptCost: variables.BCRYPT_COST,
+    corsOrigins: variables.CORS_ORIGINS,
+    maintenance: variables.MAINTENANCE === "on",
   };
 }

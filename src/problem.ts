@@ -23,6 +23,7 @@ export const kinds = {
   "too-many-requests": { status: 429, title: "Too many requests" },
   internal: { status: 500, title: "Something went wrong on our side" },
   unavailable: { status: 503, title: "The service is not available right now" },
+  maintenance: { status: 503, title: "The service is closed for maintenance" },
 } as const satisfies Record<string, { status: ContentfulStatusCode; title: string }>;
 
 export type ProblemKind = keyof typeof kinds;
@@ -132,6 +133,9 @@ export const unauthorized = (detail: string, more: { cause?: unknown } = {}) =>
 export const unavailable = (detail: string, more: { cause?: unknown } = {}) =>
   new Problem("unavailable", detail, { headers: { "Retry-After": "5" }, ...more });
 
+export const maintenance = () =>
+  new Problem("maintenance", "Nothing is read or written until it is over.", { headers: { "Retry-After": "300" } });
+
 const httpKinds: Partial<Record<number, ProblemKind>> = {
   400: "malformed-request",
   413: "body-too-large",
@@ -161,7 +165,8 @@ export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
   const { status, title } = kinds[problem.kind];
   // An error before the first middleware has no id yet.
   const requestId = c.get("requestId") ?? crypto.randomUUID();
-  if (status >= 500) {
+  // Maintenance is meant: a line for every request would hide what is not.
+  if (status >= 500 && problem.kind !== "maintenance") {
     console.error(
       JSON.stringify({
         level: "error",

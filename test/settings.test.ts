@@ -7,14 +7,16 @@ import { problem } from "./support/problem.ts";
 
 const key = base64url.encode(crypto.getRandomValues(new Uint8Array(32)));
 const keys = (...list: unknown[]) => JSON.stringify(list);
+const password = "kV3-test_9qLw0ZrTbYx";
 const good = {
   ENVIRONMENT: "production",
-  DATABASE_URL: "postgres://nexgen_api:pass@ep-cool-1.ap-southeast-1.aws.neon.tech/nexgen",
+  DATABASE_URL: `postgres://nexgen_api:${password}@ep-cool-1.ap-southeast-1.aws.neon.tech/nexgen`,
   JWT_KEYS: keys({ kid: "2026-11", key }),
   JWT_EXPIRY: "3600",
   BCRYPT_COST: "12",
 };
 type Given = Record<string, string | undefined>;
+const local = (host: string) => `postgresql://nexgen_api:${password}@${host}:1/c`;
 // Only what is checked; the bindings play no part.
 const check = (changes: Given) => settings({ ...good, ...changes } as unknown as Env);
 
@@ -28,20 +30,28 @@ describe("the Worker's settings", () => {
       databaseUrl: good.DATABASE_URL,
       accessTokenSeconds: 900,
       bcryptCost: 12,
+      corsOrigins: [],
+      maintenance: false,
     });
     expect(found.signingKeys.map((each) => each.kid)).toEqual(["b", "a"]);
     expect(found.signingKeys.every((each) => !each.key.extractable)).toBe(true);
   });
 
   it.each<[string, Given]>([
-    ["development on a loopback host", { ENVIRONMENT: "development", DATABASE_URL: "postgres://a:b@127.0.0.1:1/c" }],
-    ["development on localhost", { ENVIRONMENT: "development", DATABASE_URL: "postgresql://a:b@localhost:1/c" }],
+    ["development on a loopback host", { ENVIRONMENT: "development", DATABASE_URL: local("127.0.0.1") }],
+    ["development on localhost", { ENVIRONMENT: "development", DATABASE_URL: local("localhost") }],
     ["staging on Neon", { ENVIRONMENT: "staging", DATABASE_URL: `${good.DATABASE_URL}?sslmode=require` }],
     ["five keys", { JWT_KEYS: keys(...["a", "b", "c", "d", "e"].map((kid) => ({ kid, key }))) }],
     ["the shortest life of a token", { JWT_EXPIRY: "60" }],
     ["the longest life of a token", { JWT_EXPIRY: "86400" }],
     ["the least work for a password", { BCRYPT_COST: "10" }],
     ["the most work for a password", { BCRYPT_COST: "14" }],
+    ["pages of two origins", { CORS_ORIGINS: " https://erp.example.com, https://a.example:8443 ," }],
+    ["a page on this machine, in staging", { ENVIRONMENT: "staging", CORS_ORIGINS: "http://localhost:5173" }],
+    ["no origins", { CORS_ORIGINS: undefined }],
+    ["closed for maintenance", { MAINTENANCE: "on" }],
+    ["open in words", { MAINTENANCE: "off" }],
+    ["open, as nothing says otherwise", { MAINTENANCE: "" }],
   ])("may be %s", async (_case, changes) => {
     await expect(check(changes)).resolves.toMatchObject({});
   });
@@ -54,19 +64,34 @@ describe("the Worker's settings", () => {
     ["no database", "DATABASE_URL", { DATABASE_URL: undefined }],
     ["an empty database URL", "DATABASE_URL", { DATABASE_URL: "" }],
     ["a database URL that is none", "DATABASE_URL", { DATABASE_URL: secret }],
-    ["another protocol", "DATABASE_URL", { DATABASE_URL: `https://api:${secret}@db.example/c` }],
+    ["another protocol", "DATABASE_URL", { DATABASE_URL: `https://nexgen_api:${secret}@db.example/c` }],
     ["a URL without a role", "DATABASE_URL", { DATABASE_URL: `postgres://db.example/${secret}` }],
-    ["a URL without a password", "DATABASE_URL", { DATABASE_URL: `postgres://${secret}@db.example/c` }],
-    ["a URL without a database", "DATABASE_URL", { DATABASE_URL: `postgres://api:${secret}@db.example` }],
-    ["a URL with an empty database", "DATABASE_URL", { DATABASE_URL: `postgres://api:${secret}@db.example/` }],
-    ["a loopback host in production", "DATABASE_URL", { DATABASE_URL: `postgres://api:${secret}@127.0.0.1:5432/c` }],
+    ["a URL without a password", "DATABASE_URL", { DATABASE_URL: `postgres://nexgen_api@${secret}.example/c` }],
+    ["a URL without a database", "DATABASE_URL", { DATABASE_URL: `postgres://nexgen_api:${secret}@db.example` }],
+    ["a URL with an empty database", "DATABASE_URL", { DATABASE_URL: `postgres://nexgen_api:${secret}@db.example/` }],
+    [
+      "a loopback host in production",
+      "DATABASE_URL",
+      { DATABASE_URL: `postgres://nexgen_api:${secret}@127.0.0.1:5432/c` },
+    ],
     [
       "localhost in staging",
       "DATABASE_URL",
-      { ENVIRONMENT: "staging", DATABASE_URL: `postgres://api:${secret}@localhost/c` },
+      { ENVIRONMENT: "staging", DATABASE_URL: `postgres://nexgen_api:${secret}@localhost/c` },
     ],
-    ["localhost in capitals", "DATABASE_URL", { DATABASE_URL: `postgres://api:${secret}@LOCALHOST/c` }],
+    ["localhost in capitals", "DATABASE_URL", { DATABASE_URL: `postgres://nexgen_api:${secret}@LOCALHOST/c` }],
+    ["the owner's URL", "DATABASE_URL", { DATABASE_URL: `postgres://nexgen_owner:${secret}@db.example/c` }],
+    ["a superuser's URL", "DATABASE_URL", { DATABASE_URL: `postgres://postgres:${secret}@db.example/c` }],
+    ["another role's URL", "DATABASE_URL", { DATABASE_URL: `postgres://nexgen_backup:${secret}@db.example/c` }],
+    ["the example's URL", "DATABASE_URL", { DATABASE_URL: "postgres://nexgen_api:PASSWORD@HOST/DATABASE" }],
+    ["a short password", "DATABASE_URL", { DATABASE_URL: `postgres://nexgen_api:${secret.slice(0, 15)}@db.example/c` }],
+    [
+      "a password of one word, repeated",
+      "DATABASE_URL",
+      { DATABASE_URL: `postgres://nexgen_api:${"secret".repeat(4)}@db.example/c` },
+    ],
     ["no keys", "JWT_KEYS", { JWT_KEYS: undefined }],
+    ["the example's key", "JWT_KEYS", { JWT_KEYS: keys({ kid: "2026-11", key: "PASTE-43-CHARACTERS-HERE" }) }],
     ["an empty text as keys", "JWT_KEYS", { JWT_KEYS: "" }],
     ["keys that are no JSON", "JWT_KEYS", { JWT_KEYS: secret }],
     ["keys that are cut", "JWT_KEYS", { JWT_KEYS: `[{"kid":"a","key":"${secret}"` }],
@@ -99,11 +124,23 @@ describe("the Worker's settings", () => {
     ["too little work for a password", "BCRYPT_COST", { BCRYPT_COST: "9" }],
     ["too much work for a password", "BCRYPT_COST", { BCRYPT_COST: "15" }],
     ["half a step of work", "BCRYPT_COST", { BCRYPT_COST: "10.5" }],
+    ["pages of every origin", "CORS_ORIGINS", { CORS_ORIGINS: "*" }],
+    ["pages of the origin null", "CORS_ORIGINS", { CORS_ORIGINS: "null" }],
+    ["pages of every subdomain", "CORS_ORIGINS", { CORS_ORIGINS: "https://*.example.com/" }],
+    ["an origin with a path", "CORS_ORIGINS", { CORS_ORIGINS: "https://erp.example.com/" }],
+    ["an origin in capitals", "CORS_ORIGINS", { CORS_ORIGINS: "https://ERP.example.com" }],
+    ["an origin without a scheme", "CORS_ORIGINS", { CORS_ORIGINS: "erp.example.com" }],
+    ["an origin of another scheme", "CORS_ORIGINS", { CORS_ORIGINS: "ftp://erp.example.com" }],
+    ["a page that came over plain HTTP", "CORS_ORIGINS", { CORS_ORIGINS: "http://erp.example.com" }],
+    ["a page of the staff's own machines, in production", "CORS_ORIGINS", { CORS_ORIGINS: "http://localhost:5173" }],
+    ["closed in other words", "MAINTENANCE", { MAINTENANCE: "true" }],
+    ["closed in capitals", "MAINTENANCE", { MAINTENANCE: "ON" }],
   ])("must not be %s: the error names the variable, never its value", async (_case, name, changes) => {
     const error: unknown = await check(changes).catch((reason: unknown) => reason);
     if (!(error instanceof Error)) throw new Error("it was taken");
     expect(error.message).toMatch(new RegExp(`^The Worker is not configured\\. ${name}\\b`));
-    for (const value of [secret, key, key.slice(2), "pass@", "abcdefghijk"]) expect(error.message).not.toContain(value);
+    for (const value of [secret, key, key.slice(2), secret.slice(0, 15), password, "abcdefghijk"])
+      expect(error.message).not.toContain(value);
   });
 
   it("are all named when several are wrong", async () => {
