@@ -1,8 +1,8 @@
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 
-/** `npm run test:deep` runs the long ones, `npm test` everything else. */
-const folder = (mode: string) => (mode === "deep" ? "test/deep" : "test");
+/** `npm run test:deep` runs the long ones, `npm run test:browser` those that need Chromium, `npm test` everything else. */
+const folder = (mode: string) => (["deep", "browser"].includes(mode) ? `test/${mode}` : "test");
 
 export default defineConfig(({ mode }) => ({
   test: {
