@@ -11,7 +11,7 @@ import { type AppEnv, settings } from "./env.ts";
 import { exactJson } from "./exact-json.ts";
 import { healthRoutes } from "./health/routes.ts";
 import { lineItemRoutes } from "./line-item/routes.ts";
-import { assertEveryOperationIsGuarded, openApiDocument } from "./openapi.ts";
+import { assertEveryRouteIsGuarded, openApiDocument } from "./openapi.ts";
 import { opsRoutes } from "./ops/routes.ts";
 import { poRoutes } from "./po/routes.ts";
 import { maintenance, Problem, renderProblem } from "./problem.ts";
@@ -24,7 +24,14 @@ const bodyLimitBytes = 1024 * 1024;
 const apiHeaders = secureHeaders({
   strictTransportSecurity: "max-age=31536000; includeSubDomains",
   xFrameOptions: "DENY",
-  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+  // Neither base-uri nor form-action falls back to default-src.
+  contentSecurityPolicy: {
+    defaultSrc: ["'none'"],
+    objectSrc: ["'none'"],
+    baseUri: ["'none'"],
+    formAction: ["'none'"],
+    frameAncestors: ["'none'"],
+  },
 });
 
 const app = new OpenAPIHono<AppEnv>();
@@ -88,13 +95,13 @@ app.route("/", poRoutes);
 app.route("/", lineItemRoutes);
 app.route("/", opsRoutes);
 app.route("/", docsRoutes);
-assertEveryOperationIsGuarded(app);
 
 let document: string | undefined;
 app.get("/openapi.json", (c) => {
   document ??= openApiDocument(app);
   return c.body(document, 200, { "Content-Type": "application/json" });
 });
+assertEveryRouteIsGuarded(app, ["/docs", "/docs/:file{(scalar|start)\\.js}", "/problems/:kind", "/openapi.json"]);
 
 /** What a request may do with a route's methods: HEAD is served wherever GET is. */
 const withHead = (methods: string[]) => [

@@ -9,15 +9,22 @@ import type { Json } from "./wire.ts";
 export const roles = ["viewer", "editor", "admin"] as const;
 export type Role = (typeof roles)[number];
 
-/** Marks an operation in the document; `assertEveryOperationIsGuarded` refuses to start without it. */
+/** Marks an operation in the document; `assertEveryRouteIsGuarded` refuses to start without it. */
 const roleMark = "x-required-role";
 
+/** What `guarded` has made: a name would not survive the minifier. */
+const guards = new WeakSet<object>();
+
 /** Everything an operation needs so that only a signed-in user with at least `role` gets through. */
-export const guarded = <const Least extends Role>(role: Least) => ({
-  security: [{ bearer: [] }],
-  middleware: [requireUser(role), rateLimit("user")] as [MiddlewareHandler<AppEnv>, MiddlewareHandler<AppEnv>],
-  [roleMark]: role,
-});
+export const guarded = <const Least extends Role>(role: Least) => {
+  const guard = requireUser(role);
+  guards.add(guard);
+  return {
+    security: [{ bearer: [] }],
+    middleware: [guard, rateLimit("user")] as [MiddlewareHandler<AppEnv>, MiddlewareHandler<AppEnv>],
+    [roleMark]: role,
+  };
+};
 
 /** An operation that anybody may call; every one of them is named here by hand. */
 export const open = { security: [], [roleMark]: "none" };
@@ -116,14 +123,26 @@ export function sendJson<T, Status extends 200 | 201>(
   return answer as Response & TypedResponse<T, Status, "json">;
 }
 
-/** Deny by default: throws for an operation that declares neither a role nor that it is open. */
-export function assertEveryOperationIsGuarded(app: OpenAPIHono<AppEnv>): void {
+/**
+ * Deny by default: throws for a route that is neither an operation nor one of `pages`, and for an operation that declares
+ * neither that it is open nor a role, or that declares a role and does not ask for the token first.
+ */
+export function assertEveryRouteIsGuarded(app: OpenAPIHono<AppEnv>, pages: readonly string[]): void {
+  const known = new Set(pages);
   for (const definition of app.openAPIRegistry.definitions) {
     if (definition.type !== "route") continue;
-    const { method, path, operationId } = definition.route;
-    const mark = (definition.route as { [roleMark]?: unknown })[roleMark];
-    if (typeof mark !== "string") throw new Error(`${method.toUpperCase()} ${path} (${operationId}) declares no role`);
+    const { method, path: template, operationId, ...route } = definition.route;
+    const path = template.replaceAll(/\{(\w+)\}/g, ":$1");
+    known.add(path);
+    const mark = (route as { [roleMark]?: unknown })[roleMark];
+    const first = app.routes.find((each) => each.method === method.toUpperCase() && each.path === path);
+    const asks = first !== undefined && guards.has(first.handler);
+    if (mark === "none" ? asks : !roles.some((role) => role === mark) || !asks) {
+      throw new Error(`${method.toUpperCase()} ${template} (${operationId}) is not guarded as it declares`);
+    }
   }
+  const stray = app.routes.find(({ method, path }) => method !== "ALL" && !known.has(path));
+  if (stray) throw new Error(`${stray.method} ${stray.path} is neither an operation nor one of the open pages`);
 }
 
 const info = {

@@ -236,6 +236,7 @@ describe("POST /auth/password", () => {
     ["a common one, but for its case", () => "QwertyUiop123", /everybody/],
     ["a common one with a year and a sign", () => "!Password2026!", /everybody/],
     ["a common one twice", () => "dragondragon", /everybody/],
+    ["this service's own words", () => "NexGen Finance-ERP 26!", /everybody/],
     ["the same few characters", () => "abcabcabcabcabca", /everybody/],
   ])("refuses a new password that is %s, and points at it", async (_case, passwordOf, why) => {
     const user = await signInWithSecret();
@@ -255,6 +256,7 @@ describe("POST /auth/password", () => {
       "y".repeat(3).concat("seven brown boats at noon and five grey gulls at dawn on a quiet lake ").slice(0, 72),
     ],
     ["words that begin with a common one", "dragon fruit for breakfast"],
+    ["words of which one is this service's own", "finance for otters"],
   ])("takes a new password of %s", async (_case, password) => {
     const user = await signInWithSecret();
     expect((await change(user, { current_password, new_password: password })).status).toBe(204);

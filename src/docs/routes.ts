@@ -11,6 +11,7 @@ export const docsHeaders = secureHeaders({
   xFrameOptions: "DENY",
   contentSecurityPolicy: {
     defaultSrc: ["'none'"],
+    objectSrc: ["'none'"],
     scriptSrc: ["'self'"],
     styleSrc: ["'self'", "'unsafe-inline'"],
     imgSrc: ["'self'", "data:"],
