@@ -19,10 +19,13 @@ export default defineConfig(({ mode }) => ({
             process.env.DATABASE_URL = inject("apiUrl");
             process.env.BACKUP_DATABASE_URL = inject("backupUrl");
             process.env.JWT_KEYS = inject("jwtKeys");
+            const { FUZZ_SEED = "", FUZZ_RUNS = "" } = process.env;
             return {
               wrangler: { configPath: "./wrangler.toml" },
               // The least work that there is for a password.
-              miniflare: { bindings: { TEST_CONTROL_URL: inject("controlUrl"), BCRYPT_COST: "10" } },
+              miniflare: {
+                bindings: { TEST_CONTROL_URL: inject("controlUrl"), BCRYPT_COST: "10", FUZZ_SEED, FUZZ_RUNS },
+              },
             };
           }),
         ],

@@ -14,7 +14,7 @@ import { lineItemRoutes } from "./line-item/routes.ts";
 import { assertEveryRouteIsGuarded, openApiDocument } from "./openapi.ts";
 import { opsRoutes } from "./ops/routes.ts";
 import { poRoutes } from "./po/routes.ts";
-import { maintenance, Problem, renderProblem } from "./problem.ts";
+import { invalidQuery, maintenance, Problem, renderProblem } from "./problem.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { userRoutes } from "./user/routes.ts";
 import { vendorRoutes } from "./vendor/routes.ts";
@@ -82,6 +82,22 @@ app.use(async function knownMethod(c, next) {
   // A path that stands in the document as it is: PATCH /po/list is not a PATCH of the PO with the id "list".
   const methods = literalPaths().get(c.req.path);
   if (methods && !methods.includes(c.req.method)) throw notAllowed(methods);
+  await next();
+});
+app.use(async function namedParameters(c, next) {
+  // Hono leaves a parameter without a name out of the query, and no schema would see it.
+  if (/[?&]=/.test(c.req.url)) throw invalidQuery("/", "has no name");
+  await next();
+});
+app.use(async function knownJson(c, next) {
+  const [type = ""] = (c.req.header("Content-Type") ?? "").split(";");
+  const taken = c.req.method === "PATCH" ? /^application\/merge-patch\+json$/i : /^$/;
+  if (/\+json$/i.test(type.trim()) && !taken.test(type.trim())) {
+    // The validators read every +json alike, a JSON Patch too: under a type that is none of theirs they refuse it.
+    const headers = new Headers(c.req.raw.headers);
+    headers.set("Content-Type", "application/octet-stream");
+    c.req.raw = new Request(c.req.raw, { headers });
+  }
   await next();
 });
 app.use(exactJson);

@@ -123,6 +123,10 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
 export const invalidBody = (pointer: string, detail: string) =>
   new Problem("validation-failed", undefined, { errors: [{ in: "body", pointer, detail }] });
 
+/** The same of the query. */
+export const invalidQuery = (pointer: string, detail: string) =>
+  new Problem("validation-failed", undefined, { errors: [{ in: "query", pointer, detail }] });
+
 export const unauthorized = (detail: string, more: { cause?: unknown } = {}) =>
   // RFC 6750, section 3: a request without credentials gets no error code, any other the code invalid_token.
   new Problem("unauthorized", detail, {

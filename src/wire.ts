@@ -116,6 +116,11 @@ export const decimalInput = (
       example,
     });
 
+/** The same or null. Its type in the document is written by hand, and would not say so by itself. */
+export const orNull = <Schema extends z.ZodType>(schema: Schema, ...types: ("string" | "number")[]) =>
+  schema.nullable().openapi({ type: [...types, "null"] });
+export const decimalOrNull = <Schema extends z.ZodType>(schema: Schema) => orNull(schema, "string", "number");
+
 export const amountInput = (example: string, sign?: "not negative") => decimalInput(15, 2, example, sign);
 export const unitPriceInput = (example: string) => decimalInput(15, 4, example, "not negative");
 export const quantityInput = (example: string) => decimalInput(15, 3, example, "positive");

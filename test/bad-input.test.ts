@@ -5,6 +5,7 @@ import { NewPurchaseOrder, PurchaseOrderChanges, PurchaseOrderWithLines } from "
 import { NewVendor, VendorChanges } from "../src/vendor/contract.ts";
 import { call, read, roundTrips, signIn, sql } from "./support/api.ts";
 import { client, type Fields, kinds, line, po, poChanges, vendor } from "./support/fields.ts";
+import { document } from "./support/operations.ts";
 import { problem } from "./support/problem.ts";
 import { insertClient, insertLine, insertPo, insertVendor } from "./support/rows.ts";
 
@@ -108,6 +109,22 @@ const routes: Route[] = [
     good: () => ({}),
   },
 ];
+it.each<[string, Fields]>([
+  ["NewClient", client],
+  ["ClientChanges", client],
+  ["NewVendor", vendor],
+  ["VendorChanges", vendor],
+  ["NewPurchaseOrder", po],
+  ["PurchaseOrderChanges", poChanges],
+  ["NewLineItem", line],
+  ["LineItemChanges", line],
+])("is documented in %s for null where null clears, and nowhere else", (name, fields) => {
+  const properties = document.components.schemas[name]?.properties as Record<string, { type: string | string[] }>;
+  const nullable = Object.entries(properties).filter(([, { type }]) => [type].flat().includes("null"));
+  const cleared = Object.entries(fields).filter(([, [, clears]]) => clears === "null");
+  expect(nullable.map(([field]) => field).toSorted()).toEqual(cleared.map(([field]) => field).toSorted());
+});
+
 /** A list has no more objects than can be answered for: a hundred faults are named. */
 const atOnce = 10;
 const titled = routes.map((route) => [route.title, route] as const);

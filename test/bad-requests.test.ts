@@ -74,6 +74,10 @@ describe.each(titled(withBody))("%s", (_title, { method, path: pattern }) => {
       "application/xml",
       "application/jsonx",
       "text/json",
+      "application/json-patch+json",
+      "application/problem+json",
+      "application/vnd.api+json; charset=utf-8",
+      ...(method === "PATCH" ? [] : ["application/merge-patch+json"]),
     ]) {
       await problem(await send(utf8("{}"), type), "unsupported-media-type");
     }

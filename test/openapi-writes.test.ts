@@ -1,27 +1,14 @@
-import { type OutputUnit, Validator } from "@cfworker/json-schema";
 import { describe, expect, it } from "vitest";
 import { call, roundTrips, signIn, sql } from "./support/api.ts";
-import { document, fill, type JsonSchema, type Operation, operations, rows, titled } from "./support/operations.ts";
+import { faults, isObject, resolve } from "./support/documented.ts";
+import { fill, type JsonSchema, type Operation, operations, rows, titled } from "./support/operations.ts";
 import { problem } from "./support/problem.ts";
-import { insert, insertClient, insertPo, insertVendor } from "./support/rows.ts";
+import { insertClient, insertPo, insertVendor, references } from "./support/rows.ts";
 import { audited } from "./support/write.ts";
-
-/** The validator would take an `id` in an example for a schema's own. */
-const withoutExamples = (schema: unknown): JsonSchema =>
-  JSON.parse(JSON.stringify(schema, (key, value: unknown) => (key === "example" ? undefined : value))) as JsonSchema;
-const components = withoutExamples(document.components);
-const faults = (schema: JsonSchema, value: unknown): OutputUnit[] =>
-  // The references of the document begin at its root.
-  new Validator({ ...withoutExamples(schema), components }, "2020-12", false).validate(value).errors;
 
 // Accounts and sessions have tests of their own.
 const writes = operations.filter(({ method, path }) => method !== "GET" && !/^\/(auth|user)\b/.test(path));
 const withBody = writes.filter((operation) => operation.requestBody);
-
-const isObject = (value: unknown): value is JsonSchema =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-const resolve = (schema: JsonSchema): JsonSchema =>
-  typeof schema.$ref === "string" ? (document.components.schemas[schema.$ref.split("/").at(-1) ?? ""] ?? {}) : schema;
 
 /** A value made of the schema's examples. */
 function exampleOf(given: JsonSchema): unknown {
@@ -46,20 +33,13 @@ function examplesOf(given: JsonSchema): unknown[] {
   return "example" in schema ? [schema.example, all] : [all];
 }
 
-const makers: Record<string, () => Promise<number>> = {
-  client_id: () => insertClient(),
-  vendor_id: () => insertVendor(),
-  parent_po_id: () => insertPo(),
-  site_id: () => insert("site", { site_name: "Pune" }),
-  project_id: async () => insert("project", { client_id: await insertClient(), name: "Fit-out" }),
-};
-
 /** An example that can be sent: references lead somewhere, names are new, and a line or a PO has one kind of price. */
 async function sendable(example: unknown, whole: boolean): Promise<unknown> {
   if (Array.isArray(example)) return Promise.all(example.map((item) => sendable(item, whole)));
   if (!isObject(example)) return example;
   const body: Record<string, unknown> = { ...example };
-  for (const [field, make] of Object.entries(makers)) if (typeof body[field] === "number") body[field] = await make();
+  for (const [field, make] of Object.entries(references))
+    if (typeof body[field] === "number") body[field] = await make();
   for (const field of ["name", "po_number"]) if (field in body) body[field] = `${body[field]} ${crypto.randomUUID()}`;
   if ("unit_price" in body && "total_price" in body) delete body[whole ? "unit_price" : "total_price"];
   if ("line_items" in body && "po_value" in body) {

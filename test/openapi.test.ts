@@ -1,8 +1,8 @@
 import { env } from "cloudflare:workers";
-import { type OutputUnit, Validator } from "@cfworker/json-schema";
 import { base64url } from "jose";
 import { describe, expect, it } from "vitest";
 import { call, roundTrips, signIn, sql, token } from "./support/api.ts";
+import { asDocumented, faults, isObject } from "./support/documented.ts";
 import {
   bodyFor,
   document,
@@ -20,17 +20,6 @@ import {
 } from "./support/operations.ts";
 import { problem } from "./support/problem.ts";
 
-/** The validator would take an `id` in an example for a schema's own. */
-const withoutExamples = (schema: unknown): JsonSchema =>
-  JSON.parse(JSON.stringify(schema, (key, value: unknown) => (key === "example" ? undefined : value))) as JsonSchema;
-const components = withoutExamples(document.components);
-
-/** What of `value` is not as the schema of the document says. */
-function faults(schema: JsonSchema, value: unknown): OutputUnit[] {
-  // The references of the document begin at its root.
-  return new Validator({ ...withoutExamples(schema), components }, "2020-12", false).validate(value).errors;
-}
-
 interface Place {
   /** Where in the document, for the message of a failure. */
   at: string;
@@ -38,9 +27,6 @@ interface Place {
   /** The example of the list or map around it shows it. */
   shown?: boolean;
 }
-
-const isObject = (value: unknown): value is JsonSchema =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The schema and all schemas in it, references aside, which are walked where they are defined. */
 function* schemasIn(place: Place): Generator<Place> {
@@ -196,23 +182,6 @@ describe("the OpenAPI document", () => {
     expect(open.map(({ at }) => at)).toEqual([]);
   });
 });
-
-/** Asserts that the answer is documented for its operation, and as documented. */
-async function asDocumented(operation: Operation, response: Response): Promise<void> {
-  const documented = operation.responses[response.status];
-  if (!documented) throw new Error(`${operation.operationId} does not document ${response.status}`);
-  if (response.status === 204) {
-    expect(await response.clone().text()).toBe("");
-    return;
-  }
-  const type = response.headers.get("Content-Type") ?? "";
-  const content = documented.content?.[type];
-  if (!content) throw new Error(`${operation.operationId} does not document ${type} for ${response.status}`);
-  const body: unknown = await response.clone().json();
-  expect(faults(content.schema, body)).toEqual([]);
-  // A schema that takes anything would prove nothing.
-  expect(faults(content.schema, { ...(body as object), unheard_of: 1 })).not.toEqual([]);
-}
 
 describe("every operation", () => {
   it.each(titled(operations))("answers with a real row what the document says: %s", async (_title, operation) => {

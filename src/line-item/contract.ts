@@ -3,6 +3,7 @@ import { Page } from "../page.ts";
 import {
   Amount,
   amountInput,
+  decimalOrNull,
   Id,
   Instant,
   name,
@@ -50,12 +51,12 @@ const writable = {
   item_name: name(1000, "Shelving: steel, 5 tier"),
   hsn_code: text(50, "94032010").nullable().optional(),
   unit: text(50, "Nos").nullable().optional(),
-  quantity: quantityInput("12.5").nullable().optional(),
-  unit_price: unitPriceInput("2550").nullable().optional(),
+  quantity: decimalOrNull(quantityInput("12.5")).optional(),
+  unit_price: decimalOrNull(unitPriceInput("2550")).optional(),
   total_price: amountInput("31875.00", "not negative").optional().openapi({
     description: "For a line that is priced as a whole, instead of unit_price",
   }),
-  gst_rate: percentInput.nullable().optional().openapi({ description: "Percent, 0 to 100 (0)" }),
+  gst_rate: decimalOrNull(percentInput).optional().openapi({ description: "Percent, 0 to 100 (0)" }),
 };
 
 const isGiven = (value: unknown) => value !== undefined && value !== null;

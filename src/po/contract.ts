@@ -6,11 +6,13 @@ import {
   amountInput,
   Day,
   dayInput,
+  decimalOrNull,
   gstinInput,
   Id,
   Instant,
   idInput,
   name,
+  orNull,
   Text,
   text,
   Version,
@@ -164,7 +166,7 @@ const writable = {
   client_id: idInput(2),
   project_id: reference(7),
   store_id: text(100, "BR0042").nullable().optional(),
-  po_number: name(255, "PO09001").nullable().optional(),
+  po_number: orNull(name(255, "PO09001"), "string").optional(),
   po_date: day,
   po_type: z.enum(types).openapi({ example: "standard" }),
   parent_po_id: reference(138),
@@ -179,8 +181,10 @@ const writable = {
   vendor_address: address,
   bill_to_address: address,
   ship_to_address: address,
-  po_value: amountInput("37612.50").nullable().optional().openapi({ description: "Only for a PO without line items" }),
-  receivable_amount: amountInput("37612.50").nullable().optional().openapi({ description: "Defaults to po_value" }),
+  po_value: decimalOrNull(amountInput("37612.50"))
+    .optional()
+    .openapi({ description: "Only for a PO without line items" }),
+  receivable_amount: decimalOrNull(amountInput("37612.50")).optional().openapi({ description: "Defaults to po_value" }),
 };
 
 export const NewPurchaseOrder = z

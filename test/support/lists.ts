@@ -110,6 +110,8 @@ export function itIsAList(
     ["__proto__=1", "/__proto__"],
     ["constructor=1", "/constructor"],
     ["toString", "/toString"],
+    ["=1", "/"],
+    ["limit=1&=", "/"],
   ])("refuses ?%s and points at it", async (query, pointer) => {
     const { token } = await signIn(role);
     const { path } = await open();

@@ -27,6 +27,16 @@ export const insertPo = async (values: Values = {}) =>
 export const insertLine = (poId: number, values: Values = {}) =>
   insert("client_po_line_item", { client_po_id: poId, item_name: "Shelf", total_price: "10.00", ...values });
 
+/** A row for every field of a body, or of a path, that refers to one. */
+export const references: Readonly<Record<string, () => Promise<number>>> = {
+  client_id: () => insertClient(),
+  vendor_id: () => insertVendor(),
+  po_id: () => insertPo(),
+  parent_po_id: () => insertPo(),
+  site_id: () => insert("site", { site_name: "Pune" }),
+  project_id: async () => insert("project", { client_id: await insertClient(), name: "Fit-out" }),
+};
+
 /** `count` lines of one PO in one statement. */
 export const insertLines = (poId: number, count: number) =>
   sql(

@@ -1,4 +1,6 @@
 import fc from "fast-check";
+import { expect } from "vitest";
+import { sql } from "./api.ts";
 
 /**
  * The rule for amounts once more, in integers, independent of the database: a quantity in thousandths, a unit price in
@@ -154,4 +156,51 @@ export function body(fields: Partial<Priced>, spelling: Spelling, more: Record<s
     members.push(`"${field}":${spell(value, scales[field], spelling)}`);
   }
   return `{${members.join(",")}}`;
+}
+
+const integer = (text: string | null | undefined) => (text == null ? null : BigInt(text.replace(".", "")));
+
+/**
+ * Asserts the rule for all there is in the database, from the lines up, as the API wrote it: every line's amounts, every
+ * PO's sums and tax split, and that a receivable amount moved as its PO's value did whenever lines changed.
+ */
+export async function expectMoneyToAddUp(): Promise<void> {
+  const lines = await sql(`SELECT * FROM "Finances".client_po_line_item`);
+  const pos = await sql(`SELECT * FROM "Finances".client_po`);
+  expect(Math.min(lines.length, pos.length)).toBeGreaterThan(0);
+  const byPo = new Map<string, Priced[]>();
+  for (const row of lines) {
+    const { unit_price, total_price } = row;
+    const line: Priced = {
+      quantity: integer(row.quantity),
+      unit_price: integer(unit_price),
+      total_price: integer(total_price),
+      gst_rate: integer(row.gst_rate),
+    };
+    expect({ line: row.id, ...row }).toMatchObject({ line: row.id, ...lineAnswer(line) });
+    const of = String(row.client_po_id);
+    byPo.set(of, [...(byPo.get(of) ?? []), line]);
+  }
+  for (const row of pos) {
+    const own = byPo.get(String(row.id));
+    expect({ po: row.id, lines: row.line_item_count }).toEqual({ po: row.id, lines: String(own?.length ?? 0) });
+    if (own) {
+      const { line_item_count: _, ...right } = poAnswer(own, row.vendor_gstin as Gstin, row.bill_to_gstin as Gstin);
+      expect({ po: row.id, ...row }).toMatchObject({ po: row.id, ...right });
+    } else if (row.subtotal === null) {
+      expect({ po: row.id, ...row }).toMatchObject({ total_tax: null, cgst: null, sgst: null, igst: null });
+    } else {
+      expect({ po: row.id, ...row }).toMatchObject({ subtotal: "0.00", total_tax: "0.00", po_value: "0.00" });
+    }
+    // It defaults to the value, so it is missing only where that is.
+    if (row.receivable_amount === null)
+      expect({ po: row.id, value: row.po_value }).toEqual({ po: row.id, value: null });
+  }
+  const moved = await sql(
+    `SELECT row_id, changes FROM "Finances".audit_log
+     WHERE table_name = 'client_po' AND action = 'update' AND changes ? 'line_item_count'
+       AND coalesce((changes #>> '{po_value,after}')::numeric, 0) - coalesce((changes #>> '{po_value,before}')::numeric, 0)
+        <> coalesce((changes #>> '{receivable_amount,after}')::numeric, 0) - coalesce((changes #>> '{receivable_amount,before}')::numeric, 0)`,
+  );
+  expect(moved).toEqual([]);
 }

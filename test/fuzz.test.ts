@@ -1,0 +1,3 @@
+import { itAnswersAsDocumented } from "./support/fuzz.ts";
+
+itAnswersAsDocumented(600, 120_000);

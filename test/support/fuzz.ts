@@ -1,0 +1,442 @@
+import { env } from "cloudflare:workers";
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import type { ProblemKind } from "../../src/problem.ts";
+import { insertAccount } from "./accounts.ts";
+import { call, signIn, sql, type TestUser } from "./api.ts";
+import { asDocumented, faults, isObject } from "./documented.ts";
+import { anything, type Fields, invalid, Known, known, oddKeys, Raw, valid, write } from "./json-values.ts";
+import { missingIds } from "./lists.ts";
+import { bodyFor, type JsonSchema, type Operation, operations, titled } from "./operations.ts";
+import { problem } from "./problem.ts";
+import { insertLine, insertPo, references } from "./rows.ts";
+import { expectMoneyToAddUp } from "./totals.ts";
+
+type Role = Operation["x-required-role"];
+const ranks: Role[] = ["none", "viewer", "editor", "admin"];
+const spoilable = ["nothing", "caller", "path", "query", "body", "text", "headers", "everything"] as const;
+/** What is wrong with a request, most likely; `nothing`: all of it is as the document says. */
+export type Spoiled = (typeof spoilable)[number];
+
+/** A request before it is known which rows there are. */
+interface Plan {
+  operationId: string;
+  caller: Role;
+  ids: Record<string, unknown>;
+  query: [name: string, value: unknown][];
+  body: unknown;
+  /** What becomes of the body's text. */
+  garble: "keep" | "cut" | "comma" | "mark" | "repeat" | "nest";
+  headers: Record<string, string>;
+}
+
+function operationOf({ operationId }: Plan): Operation {
+  const operation = operations.find((each) => each.operationId === operationId);
+  if (!operation) throw new Error(`there is no ${operationId}`);
+  return operation;
+}
+
+/** A request as it was sent; a failure shows it, so that it can be sent again. */
+interface Sent {
+  method: string;
+  path: string;
+  caller: Role;
+  headers: Record<string, string>;
+  body: string | undefined;
+}
+
+const passwords = fc.oneof(
+  { weight: 3, arbitrary: fc.string({ minLength: 12, maxLength: 40 }) },
+  fc.constantFrom("password1234", "short", "é".repeat(40), "x".repeat(72)),
+);
+const fieldsOf: Record<string, Fields> = {
+  logIn: { username: known("username"), password: known("password") },
+  refreshTokens: { refresh_token: known("refresh_token") },
+  changePassword: { current_password: known("current_password"), new_password: passwords },
+  createAccount: { password: passwords },
+  updateAccount: { password: passwords },
+};
+const referring: Fields = Object.fromEntries(Object.keys(references).map((field) => [field, known(field)]));
+
+const oddHeaders: fc.Arbitrary<Record<string, string>> = fc.constantFrom<Record<string, string>[]>(
+  { Accept: "text/html;q=0.1, application/xml" },
+  { Accept: "nothing" },
+  { "Content-Type": "text/plain" },
+  { "Content-Type": "application/json; charset=utf-16" },
+  { "Content-Type": "application/merge-patch+json" },
+  { "Content-Type": "application/problem+json;;;" },
+  { "Content-Encoding": "gzip" },
+  { "X-Request-Id": "x".repeat(5000) },
+  { "X-Request-Id": "' OR 1=1" },
+  { "X-HTTP-Method-Override": "DELETE" },
+  { "X-Original-URL": "/user", "X-Rewrite-URL": "/user" },
+  { "X-Forwarded-For": "127.0.0.1", Forwarded: "for=127.0.0.1;proto=http" },
+  { "If-Match": '"0"', "If-None-Match": "*", Range: "bytes=0-1" },
+  { Cookie: `session=${"a".repeat(4000)}` },
+  { Authorization: "Basic YWRtaW46YWRtaW4=" },
+  { Authorization: "Bearer ..." },
+  { "User-Agent": "x".repeat(5000) },
+);
+
+const oddIds = fc.oneof(
+  fc.constantFrom(...missingIds),
+  fc.constantFrom(
+    "%27%20OR%201%3D1",
+    "1;2",
+    "1%2F..%2F2",
+    "null",
+    "undefined",
+    "__proto__",
+    "1%0d%0aX:1",
+    "0x1",
+    "9".repeat(3000),
+  ),
+  // Ids in digits would be somebody's.
+  fc
+    .string({ minLength: 1, maxLength: 20, unit: "binary" })
+    .filter((id) => !/^[\d.]+$|list/.test(id))
+    .map(encodeURIComponent),
+);
+
+function queryOf({ parameters = [], path }: Operation, spoiled: boolean): fc.Arbitrary<Plan["query"]> {
+  const inQuery = parameters.filter((parameter) => parameter.in === "query");
+  const good = inQuery.map(({ name, schema }) => {
+    const usual: Record<string, fc.Arbitrary<unknown>> = {
+      cursor: fc.oneof({ weight: 4, arbitrary: known("cursor") }, valid(schema)),
+      limit: fc.oneof(fc.constantFrom(1, 2, 3), valid(schema)),
+      client_id: known("client_id"),
+    };
+    const value = (!path.includes(`{${name}}`) && usual[name]) || valid(schema);
+    return value.map((made): [string, unknown] => [name, made]);
+  });
+  const bad = inQuery.map(({ name, schema }) => invalid(schema).map((made): [string, unknown] => [name, made]));
+  const unknown = fc.tuple(fc.oneof(fc.constantFrom(...oddKeys), fc.string({ unit: "binary" })), anything);
+  const some =
+    good.length === 0
+      ? fc.constant<Plan["query"]>([])
+      : fc
+          .subarray(good, { maxLength: Math.min(good.length, 2) })
+          .chain((list) => fc.tuple(...list).map((pairs) => [...pairs]));
+  if (!spoiled) return some;
+  return fc
+    .tuple(some, fc.oneof(...bad, unknown), fc.boolean())
+    .map(([list, pair, twice]) => (twice ? [...list, ...list, pair] : [...list, pair]));
+}
+
+/** Requests of one operation. */
+export function plans(operation: Operation, spoiled: Spoiled): fc.Arbitrary<Plan> {
+  const is = (...parts: Spoiled[]) => spoiled === "everything" || parts.includes(spoiled);
+  const least = operation["x-required-role"];
+  const names = [...operation.path.matchAll(/\{(\w+)\}/g)].map((match) => String(match[1]));
+  const schema = Object.values(operation.requestBody?.content ?? {})[0]?.schema;
+  const fields = { ...referring, ...fieldsOf[operation.operationId] };
+  const type = fc.constantFrom("application/json", ...Object.keys(operation.requestBody?.content ?? {}));
+  return fc.record<Plan>({
+    operationId: fc.constant(operation.operationId),
+    caller: is("caller") ? fc.constantFrom(...ranks) : fc.constant(least),
+    ids: fc.record(
+      Object.fromEntries(names.map((name) => [name, is("path") ? fc.oneof(oddIds, known(name)) : known(name)])),
+    ),
+    query: queryOf(operation, is("query")),
+    body: schema ? (is("body") ? invalid(schema, fields) : valid(schema, fields)) : fc.constant(undefined),
+    garble: is("text") ? fc.constantFrom("cut", "comma", "mark", "repeat", "nest") : fc.constant("keep"),
+    headers: fc
+      .tuple(type, is("headers") ? oddHeaders : fc.constant({}))
+      .map(([media, odd]) => ({ ...(schema && { "Content-Type": media }), ...odd })),
+  });
+}
+
+/** Passwords cost a tenth of a second each. */
+const slow = ["logIn", "changePassword", "createAccount", "updateAccount"];
+/** Requests of all operations, every other one as the document says. */
+export const anyPlan: fc.Arbitrary<Plan> = fc
+  .tuple(
+    fc.oneof(
+      ...operations.map((each) => ({ weight: slow.includes(each.operationId) ? 1 : 4, arbitrary: fc.constant(each) })),
+    ),
+    fc.oneof(
+      { weight: 7, arbitrary: fc.constant<Spoiled>("nothing") },
+      { weight: 8, arbitrary: fc.constantFrom(...spoilable.slice(1)) },
+    ),
+  )
+  .chain(([operation, spoiled]) => plans(operation, spoiled));
+
+const garbles: Record<Plan["garble"], (text: string) => string> = {
+  keep: (text) => text,
+  cut: (text) => text.slice(0, Math.floor(text.length / 2)),
+  comma: (text) => `${text.slice(0, -1)},${text.slice(-1)}`,
+  mark: (text) => `\ufeff${text}`,
+  repeat: (text) => text.replace(/^\{(("[^"\\]*":)[^,{}[\]]*)/, '{$1,$2"again"'),
+  nest: (text) => `${"[".repeat(10_000)}${text}${"]".repeat(10_000)}`,
+};
+
+/** A parameter's text as a value of its schema's type. */
+function parameterValue({ type }: JsonSchema, text: string): unknown {
+  if (type === "integer") return /^-?\d+$/.test(text) ? Number(text) : text;
+  return type === "array" ? text.split(",") : text;
+}
+
+/** Whether the document allows the request, whoever sends it. */
+function conforms(operation: Operation, { path, headers, body }: Sent): boolean {
+  const url = new URL(path, "https://api.test");
+  const pattern = new RegExp(`^${operation.path.replace(/\{(\w+)\}/g, "(?<$1>[^/]*)")}$`);
+  const inPath = Object.entries(pattern.exec(url.pathname)?.groups ?? {});
+  const given = [...inPath, ...url.searchParams];
+  for (const [name, text] of given) {
+    const parameter = operation.parameters?.find((each) => each.name === name);
+    if (!parameter || given.filter(([other]) => other === name).length > 1) return false;
+    if (faults(parameter.schema, parameterValue(parameter.schema, text)).length > 0) return false;
+  }
+  const content = operation.requestBody?.content;
+  if (!content) return true;
+  const documented = content[headers["Content-Type"]?.split(";")[0] ?? ""];
+  if (!documented || body === undefined) return false;
+  try {
+    return faults(documented.schema, JSON.parse(body.replace(/^\ufeff/, ""))).length === 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Sends plans, holds every answer against the document, and keeps what it saw. */
+export class Fuzz {
+  /** How often each operation answered what. */
+  readonly answers = new Map<string, Map<number, number>>();
+  /** The requests that were refused: none of them may have written. */
+  private readonly refused: string[] = [];
+  private readonly rows: Record<string, number[]> = {};
+  private readonly lines: { po_id: number; line_item_id: number }[] = [];
+  /** Pages to go on from, by operation. */
+  private readonly pages: Record<string, string[]> = {};
+  private readonly callers: Partial<Record<Role, { user: TestUser; calls: number }>> = {};
+
+  /** Some row for a field, now and then a new one, so that there are always some that nothing refers to. */
+  private async row(field: string, index: number): Promise<number> {
+    const kind = field === "parent_po_id" ? "po_id" : field;
+    this.rows[kind] ??= [];
+    const list = this.rows[kind];
+    if (list.length < 3 || index % 4 === 0) {
+      const make = kind === "user_id" ? async () => (await insertAccount()).id : references[kind];
+      if (!make) throw new Error(`no row for ${field}: add one to references`);
+      const made = await make();
+      list.push(made);
+      return made;
+    }
+    return list[index % list.length] ?? 0;
+  }
+
+  private async line(index: number) {
+    if (this.lines.length < 3) {
+      const po_id = await insertPo();
+      this.lines.push({ po_id, line_item_id: await insertLine(po_id) });
+    }
+    return this.lines[index % this.lines.length] ?? { po_id: 0, line_item_id: 0 };
+  }
+
+  /** A caller of the role; of its own where the operation ends sessions. */
+  private async caller(role: Role, operation: Operation): Promise<TestUser | undefined> {
+    if (role === "none") return undefined;
+    if (operation.path.startsWith("/auth") && operation.method !== "GET") return signIn(role);
+    const known = this.callers[role];
+    // A minute's limit counts each user.
+    if (known && known.calls++ < 500) return known.user;
+    const user = await signIn(role);
+    this.callers[role] = { user, calls: 1 };
+    return user;
+  }
+
+  private async prepare(plan: Plan): Promise<{ sent: Sent; token: string | undefined }> {
+    const operation = operationOf(plan);
+    const user = await this.caller(plan.caller, operation);
+    let own: Record<string, unknown> | undefined;
+    const look = async ({ field, index }: Known): Promise<unknown> => {
+      if (field === "id") return user?.sessionId ?? crypto.randomUUID();
+      if (field === "user_id" || field in references) return this.row(field, index);
+      own ??= (await bodyFor(operation, {}, user)) as Record<string, unknown>;
+      return own[field];
+    };
+    const { line_item_id: line } = plan.ids;
+    const ofLine = line instanceof Known ? await this.line(line.index) : undefined;
+    let path = operation.path;
+    for (const [name, id] of Object.entries(plan.ids)) {
+      const ofThis = ofLine && (name === "po_id" || name === "line_item_id") ? ofLine[name] : undefined;
+      const text = id instanceof Known ? (ofThis ?? (await look(id))) : id;
+      path = path.replace(`{${name}}`, () => String(text));
+    }
+    const query: string[] = [];
+    for (const [name, value] of plan.query) {
+      if (value instanceof Known && value.field === "cursor") {
+        const pages = this.pages[operation.operationId] ?? [];
+        const next = pages[value.index % Math.max(pages.length, 1)];
+        if (next === undefined) continue;
+        // A cursor goes on from its own list alone.
+        path = next;
+        query.length = 0;
+        break;
+      }
+      const text = value instanceof Known ? await look(value) : value instanceof Raw ? value.text : value;
+      query.push(`${encodeURIComponent(name)}=${encodeURIComponent(String(text))}`);
+    }
+    const text = plan.body === undefined ? undefined : garbles[plan.garble](await write(plan.body, look));
+    return {
+      sent: {
+        method: operation.method,
+        path: query.length > 0 ? `${path}?${query.join("&")}` : path,
+        caller: plan.caller,
+        headers: plan.headers,
+        body: text,
+      },
+      token: user?.token,
+    };
+  }
+
+  /** Sends the request and holds its answer against the document. Throws what is wrong, with the request as it was sent. */
+  async send(plan: Plan): Promise<number> {
+    const { sent, token } = await this.prepare(plan);
+    const response = await call(sent.path, { ...sent, token });
+    try {
+      await this.check(operationOf(plan), sent, response);
+    } catch (error) {
+      const answer = `${response.status} ${await response.clone().text()}`.slice(0, 2000);
+      const shown = JSON.stringify(sent);
+      throw new Error(`${String(error)}\n\nsent: ${shown.slice(0, 4000)}\n\nanswered: ${answer}`, { cause: error });
+    }
+    const { operationId } = plan;
+    const seen = this.answers.get(operationId) ?? new Map<number, number>();
+    this.answers.set(operationId, seen.set(response.status, (seen.get(response.status) ?? 0) + 1));
+    return response.status;
+  }
+
+  private async check(operation: Operation, sent: Sent, response: Response): Promise<void> {
+    const { status } = response;
+    expect(status).toBeLessThan(500);
+    const body = await asDocumented(operation, response);
+    const least = operation["x-required-role"];
+    const authorized =
+      least === "none" ||
+      (sent.headers.Authorization === undefined && ranks.indexOf(sent.caller) >= ranks.indexOf(least));
+    const allowed = conforms(operation, sent);
+    if (status < 300) {
+      expect({ authorized, allowed }).toEqual({ authorized: true, allowed: true });
+      return this.learn(operation, sent, body);
+    }
+    this.refused.push(response.headers.get("X-Request-Id") ?? "");
+    const { type, errors } = body as { type: string; errors?: unknown[] };
+    await problem(response, type.replace("/problems/", "") as ProblemKind);
+    // A refusal has its reason, and a 422 says what to mend.
+    if (status === 422) expect(errors?.length).toBeGreaterThan(0);
+    if (status === 403) expect(authorized).toBe(false);
+    if (status === 401 && least !== "none") expect(authorized).toBe(false);
+    if (authorized && allowed) {
+      const may = [
+        "not-found",
+        "conflict",
+        "validation-failed",
+        "invalid-cursor",
+        "wrong-credentials",
+        "too-many-requests",
+      ];
+      expect(least === "none" ? [...may, "unauthorized"] : may).toContain(type.replace("/problems/", ""));
+    }
+  }
+
+  /** Keeps what later requests may refer to. */
+  private learn(operation: Operation, sent: Sent, body: unknown): void {
+    const path = sent.path.split("?")[0] ?? "";
+    const kinds: Record<string, string> = {
+      Client: "client_id",
+      Vendor: "vendor_id",
+      PurchaseOrder: "po_id",
+      Account: "user_id",
+    };
+    const [, verb = "", what = ""] = /^([a-z]+)(\w+)$/.exec(operation.operationId) ?? [];
+    const kind = kinds[what];
+    const remove = <Row>(list: Row[] = [], gone: (row: Row) => boolean) => {
+      const at = list.findIndex(gone);
+      if (at >= 0) list.splice(at, 1);
+    };
+    if (verb === "delete" && kind) remove(this.rows[kind], (id) => path.endsWith(`/${id}`));
+    if (operation.operationId === "deleteLineItem") remove(this.lines, (row) => path.endsWith(`/${row.line_item_id}`));
+    if (!isObject(body)) return;
+    if (verb === "create" && kind) this.rows[kind]?.push(Number(body.id));
+    const added = [body.line_items, body.data, verb === "create" ? [body] : []].find(Array.isArray) ?? [];
+    for (const row of added as Record<string, unknown>[]) {
+      if (verb === "create" && "client_po_id" in row && this.lines.length < 200) {
+        this.lines.push({ po_id: Number(row.client_po_id), line_item_id: Number(row.id) });
+      }
+    }
+    if (typeof body.next_cursor === "string") {
+      const url = new URL(sent.path, "https://api.test");
+      url.searchParams.set("cursor", body.next_cursor);
+      this.pages[operation.operationId] ??= [];
+      const pages = this.pages[operation.operationId] ?? [];
+      pages.unshift(`${url.pathname}${url.search}`);
+      pages.splice(10);
+    }
+  }
+
+  /** Asserts that no refused request has written anything: the audit log knows of none. */
+  async expectNothingOfRefused(): Promise<void> {
+    expect(this.refused.length).toBeGreaterThan(0);
+    const written = await sql(
+      `SELECT action, table_name, request_id FROM "Finances".audit_log WHERE request_id = ANY (string_to_array($1, ','))`,
+      [this.refused.join(",")],
+    );
+    expect(written).toEqual([]);
+  }
+}
+
+/** How many requests are on their way at once. */
+const lanes = 4;
+
+/** Declares the fuzz of every operation with about `requests` requests; FUZZ_SEED and FUZZ_RUNS repeat a run. */
+export function itAnswersAsDocumented(requests: number, timeout: number): void {
+  const seed = Number(env.FUZZ_SEED || Math.floor(Math.random() * 2 ** 31));
+  const runs = Number(env.FUZZ_RUNS || requests);
+  const fuzz = new Fuzz();
+  const count = () =>
+    [...fuzz.answers.values()].flatMap((seen) => [...seen.values()]).reduce((sum, each) => sum + each, 0);
+
+  it.each(titled(operations))(
+    "%s takes a request as documented, and refuses one that is not",
+    async (_title, operation) => {
+      for (const [spoiled, reached] of [
+        ["nothing", (status: number) => status < 300],
+        ["everything", (status: number) => status >= 400],
+      ] as const) {
+        const statuses: number[] = [];
+        for (const plan of fc.sample(plans(operation, spoiled), { seed, numRuns: 20 })) {
+          statuses.push(await fuzz.send(plan));
+          if (statuses.some(reached)) break;
+        }
+        expect([spoiled, seed, statuses.some(reached), statuses]).toEqual([spoiled, seed, true, statuses]);
+      }
+    },
+  );
+
+  it(
+    "answers anything as documented",
+    async () => {
+      console.log(`FUZZ_SEED=${seed} FUZZ_RUNS=${runs}`);
+      const left = Math.max(runs - count(), lanes);
+      const property = fc.asyncProperty(anyPlan, async (plan) => {
+        await fuzz.send(plan);
+      });
+      const results = await Promise.allSettled(
+        Array.from({ length: lanes }, (_, lane) =>
+          fc.assert(property, { seed: seed + lane, numRuns: Math.ceil(left / lanes) }),
+        ),
+      );
+      for (const result of results) if (result.status === "rejected") throw result.reason;
+      const statuses = new Map<number, number>();
+      for (const seen of fuzz.answers.values())
+        for (const [status, times] of seen) statuses.set(status, (statuses.get(status) ?? 0) + times);
+      console.log(count(), Object.fromEntries(statuses));
+    },
+    timeout,
+  );
+
+  it("writes nothing that it refuses", () => fuzz.expectNothingOfRefused());
+
+  it("leaves money that adds up", expectMoneyToAddUp);
+}
