@@ -6,7 +6,7 @@ import { Problem } from "./problem.ts";
  * Requests per minute and Cloudflare location; wrangler.toml has the same figures, ten times as high in development. It
  * sheds load, approximately. What stops somebody from guessing passwords is counted in the database.
  */
-const limits = {
+export const limits = {
   address: { perMinute: 1200, binding: (env: Env) => env.ADDRESS_LIMIT },
   user: { perMinute: 600, binding: (env: Env) => env.USER_LIMIT },
   "sign-in": { perMinute: 20, binding: (env: Env) => env.SIGN_IN_LIMIT },

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { limits } from "../src/rate-limit.ts";
 import { call } from "./support/api.ts";
 import { problem } from "./support/problem.ts";
 
@@ -38,4 +39,8 @@ it("takes the address from CF-Connecting-IP alone", async () => {
     });
   let sent = 0;
   expect(await untilRefused(() => attempt(`198.51.100.${sent++ % 250}`), 401)).toBeDefined();
+});
+
+it("has the figures of the contract, which are those of wrangler.toml: test/configuration.node.test.ts", () => {
+  expect([limits.user.perMinute, limits.address.perMinute, limits["sign-in"].perMinute]).toEqual([600, 1200, 20]);
 });

@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { base64url } from "jose";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import example from "../.dev.vars.example?raw";
 import { settings } from "../src/env.ts";
 import { call, roundTrips } from "./support/api.ts";
 import { problem } from "./support/problem.ts";
@@ -141,6 +142,14 @@ describe("the Worker's settings", () => {
     expect(error.message).toMatch(new RegExp(`^The Worker is not configured\\. ${name}\\b`));
     for (const value of [secret, key, key.slice(2), secret.slice(0, 15), password, "abcdefghijk"])
       expect(error.message).not.toContain(value);
+  });
+
+  it("must not be those of .dev.vars.example", async () => {
+    const values = [...example.matchAll(/^(\w+)=(['"])(.*)\2$/gm)].map(([, name = "", , value = ""]) => [name, value]);
+    expect(values.map(([name]) => name)).toEqual(expect.arrayContaining(["DATABASE_URL", "JWT_KEYS"]));
+    const refusal = await check(Object.fromEntries(values)).catch((reason: unknown) => String(reason));
+    expect(refusal).toMatch(/DATABASE_URL: .*JWT_KEYS/s);
+    expect(refusal).not.toMatch(/PASTE-43|:PASSWORD@/);
   });
 
   it("are all named when several are wrong", async () => {

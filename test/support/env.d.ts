@@ -7,3 +7,9 @@ declare namespace Cloudflare {
     FUZZ_RUNS: string;
   }
 }
+
+/** A file's text, as Vite imports it. */
+declare module "*?raw" {
+  const text: string;
+  export default text;
+}
