@@ -43,6 +43,8 @@ interface Sent {
   caller: Role;
   headers: Record<string, string>;
   body: string | undefined;
+  /** Whether the body has a key twice, which no schema can tell. */
+  repeats: boolean;
 }
 
 const passwords = fc.oneof(
@@ -177,7 +179,7 @@ function parameterValue({ type }: JsonSchema, text: string): unknown {
 }
 
 /** Whether the document allows the request, whoever sends it. */
-function conforms(operation: Operation, { path, headers, body }: Sent): boolean {
+function conforms(operation: Operation, { path, headers, body, repeats }: Sent): boolean {
   const url = new URL(path, "https://api.test");
   const pattern = new RegExp(`^${operation.path.replace(/\{(\w+)\}/g, "(?<$1>[^/]*)")}$`);
   const inPath = Object.entries(pattern.exec(url.pathname)?.groups ?? {});
@@ -190,7 +192,7 @@ function conforms(operation: Operation, { path, headers, body }: Sent): boolean 
   const content = operation.requestBody?.content;
   if (!content) return true;
   const documented = content[headers["Content-Type"]?.split(";")[0] ?? ""];
-  if (!documented || body === undefined) return false;
+  if (!documented || body === undefined || repeats) return false;
   try {
     return faults(documented.schema, JSON.parse(body.replace(/^\ufeff/, ""))).length === 0;
   } catch {
@@ -277,14 +279,16 @@ export class Fuzz {
       const text = value instanceof Known ? await look(value) : value instanceof Raw ? value.text : value;
       query.push(`${encodeURIComponent(name)}=${encodeURIComponent(String(text))}`);
     }
-    const text = plan.body === undefined ? undefined : garbles[plan.garble](await write(plan.body, look));
+    const text = plan.body === undefined ? undefined : await write(plan.body, look);
+    const body = text === undefined ? undefined : garbles[plan.garble](text);
     return {
       sent: {
         method: operation.method,
         path: query.length > 0 ? `${path}?${query.join("&")}` : path,
         caller: plan.caller,
         headers: plan.headers,
-        body: text,
+        body,
+        repeats: plan.garble === "repeat" && body !== text,
       },
       token: user?.token,
     };
@@ -390,7 +394,7 @@ export class Fuzz {
 const lanes = 4;
 
 /** Declares the fuzz of every operation with about `requests` requests; FUZZ_SEED and FUZZ_RUNS repeat a run. */
-export function itAnswersAsDocumented(requests: number, timeout: number): void {
+export function itAnswersAsDocumented(requests: number): void {
   const seed = Number(env.FUZZ_SEED || Math.floor(Math.random() * 2 ** 31));
   const runs = Number(env.FUZZ_RUNS || requests);
   const fuzz = new Fuzz();
@@ -433,7 +437,7 @@ export function itAnswersAsDocumented(requests: number, timeout: number): void {
         for (const [status, times] of seen) statuses.set(status, (statuses.get(status) ?? 0) + times);
       console.log(count(), Object.fromEntries(statuses));
     },
-    timeout,
+    30_000 + runs * 30,
   );
 
   it("writes nothing that it refuses", () => fuzz.expectNothingOfRefused());
