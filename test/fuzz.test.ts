@@ -1,3 +1,3 @@
 import { itAnswersAsDocumented } from "./support/fuzz.ts";
 
-itAnswersAsDocumented(600);
+itAnswersAsDocumented(400);
