@@ -14,7 +14,7 @@ import { lineItemRoutes } from "./line-item/routes.ts";
 import { assertEveryRouteIsGuarded, openApiDocument } from "./openapi.ts";
 import { opsRoutes } from "./ops/routes.ts";
 import { poRoutes } from "./po/routes.ts";
-import { invalidQuery, maintenance, Problem, renderProblem } from "./problem.ts";
+import { maintenance, Problem, renderProblem } from "./problem.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { userRoutes } from "./user/routes.ts";
 import { vendorRoutes } from "./vendor/routes.ts";
@@ -84,9 +84,12 @@ app.use(async function knownMethod(c, next) {
   if (methods && !methods.includes(c.req.method)) throw notAllowed(methods);
   await next();
 });
-app.use(async function namedParameters(c, next) {
-  // Hono leaves a parameter without a name out of the query, and no schema would see it.
-  if (/[?&]=/.test(c.req.url)) throw invalidQuery("/", "has no name");
+app.use(async function wholeQuery(c, next) {
+  if (/[?&]=/.test(c.req.url)) {
+    // Hono leaves out a parameter without a name, and no schema would see it.
+    const queries: Record<string, string[]> = { ...c.req.queries(), "": [""] };
+    c.req.queries = ((name?: string) => (name === undefined ? queries : queries[name])) as typeof c.req.queries;
+  }
   await next();
 });
 app.use(async function knownJson(c, next) {

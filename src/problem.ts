@@ -123,10 +123,6 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
 export const invalidBody = (pointer: string, detail: string) =>
   new Problem("validation-failed", undefined, { errors: [{ in: "body", pointer, detail }] });
 
-/** The same of the query. */
-export const invalidQuery = (pointer: string, detail: string) =>
-  new Problem("validation-failed", undefined, { errors: [{ in: "query", pointer, detail }] });
-
 export const unauthorized = (detail: string, more: { cause?: unknown } = {}) =>
   // RFC 6750, section 3: a request without credentials gets no error code, any other the code invalid_token.
   new Problem("unauthorized", detail, {
@@ -156,7 +152,8 @@ function asProblem(error: unknown): Problem {
   if (error instanceof HTTPException) {
     const kind = httpKinds[error.status];
     if (kind) {
-      const detail = error.status === 400 ? "The body is not valid JSON (RFC 8259)." : error.message;
+      const detail =
+        error.status === 400 ? "The body is not valid JSON (RFC 8259), or has a key twice." : error.message;
       return new Problem(kind, detail, { cause: error });
     }
   }

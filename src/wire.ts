@@ -97,7 +97,7 @@ export const decimalInput = (
           ? notDecimal
           : whole.length > digits - scale || fraction.length > scale
             ? `must have at most ${digits - scale} digits before the point and ${scale} after it`
-            : sign !== "any" && minus && /[1-9]/.test(text)
+            : sign !== "any" && minus
               ? "must not be negative"
               : sign === "positive" && !/[1-9]/.test(text)
                 ? "must be greater than zero"
@@ -124,11 +124,13 @@ export const decimalOrNull = <Schema extends z.ZodType>(schema: Schema) => orNul
 export const amountInput = (example: string, sign?: "not negative") => decimalInput(15, 2, example, sign);
 export const unitPriceInput = (example: string) => decimalInput(15, 4, example, "not negative");
 export const quantityInput = (example: string) => decimalInput(15, 3, example, "positive");
-export const percentInput = decimalInput(5, 2, "18.00", "not negative").refine(
-  // Compared as text: no float near an amount, and the digits are bounded already.
-  (percent) => /^-?0*(\d{1,2}(\.\d+)?|100(\.0+)?)$/.test(percent),
-  "must be from 0 to 100",
-);
+export const percentInput = decimalInput(5, 2, "18.00", "not negative")
+  .refine(
+    // Compared as text: no float near an amount, and the digits are bounded already.
+    (percent) => /^0*(\d{1,2}(\.\d+)?|100(\.0+)?)$/.test(percent),
+    "must be from 0 to 100",
+  )
+  .openapi({ pattern: "^0*(\\d{1,2}(\\.\\d{1,2})?|100(\\.0{1,2})?)$", maximum: 100 });
 
 /** A reference to another row in a body. */
 export const idInput = (example: number) => z.int().positive().openapi({ example });

@@ -46,6 +46,8 @@ describe.each(titled(withBody))("%s", (_title, { method, path: pattern }) => {
   it("does not read what is no JSON", async () => {
     const texts = ["", " ", "{", '{"name":', "NaN", '{"name":NaN}', '{"po_value":Infinity}', '{"po_value":-Infinity}'];
     const others = [
+      '{"name":"a","name":"a"}',
+      '{"client_id":1,"line_items":[{"total_price":"1","total_price":"1000"}]}',
       "{'name':1}",
       '{"name":"a"}}',
       '{"name":"a",}',
@@ -133,9 +135,9 @@ it.each([
   expect(response.headers.get("Allow")?.split(", ").toSorted()).toEqual(allowed.split(", ").toSorted());
 });
 
-it("takes a byte order mark before JSON for nothing, and the last of two equal keys", async () => {
+it("takes a byte order mark before JSON for nothing", async () => {
   const name = crypto.randomUUID();
-  expect((await create(Client, "/client", `\ufeff{"name":"x","name":"${name}"}`, token)).name).toBe(name);
+  expect((await create(Client, "/client", `\ufeff{"name":"${name}"}`, token)).name).toBe(name);
 });
 
 it.each([
@@ -231,7 +233,7 @@ describe("a body of a mebibyte", () => {
     ["/vendor", '{"name":"', "\u2028", '"}', 422],
     ["/vendor", '{"name":"', "\\ud83d\\ude00", '\\ud83d"}', 422],
     ["/vendor", '{"name":"', " ", 'x"}', 422],
-    ["/client", "{", '"a":1,', '"a":1}', 422],
+    ["/client", "{", '"a":1,', '"a":1}', 400],
     ["/client", "", " ", "", 400],
   ])("is refused by %s in no time: %s, much of %j, %s", async (path, before, filling, after, status) => {
     const room = most - utf8(before).length - utf8(after).length;

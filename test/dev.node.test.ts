@@ -1,42 +1,22 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { freePort } from "../tools/postgres.ts";
 import { groupMembers, processIdentity } from "../tools/stack.ts";
+import { dataDirectory, endAll, runTool } from "./support/node/dev.ts";
 
 let directory: string;
 let port: number;
 const started: ChildProcess[] = [];
 
-function run(tool: string, variables: Record<string, string> = {}) {
-  const { npm_lifecycle_event: _, ...environment } = process.env;
-  const child = spawn(process.execPath, [join(import.meta.dirname, "..", "tools", tool)], {
-    env: { ...environment, NEXGEN_DATA_DIR: directory, PORT: String(port), OWNER_DATABASE_URL: "", ...variables },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  started.push(child);
-  let output = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (chunk: string) => {
-      output += chunk;
-    });
-  const exited = once(child, "exit").then(([code]) => ({ code: code as number | null, output }));
-  const ready = async () => {
-    await expect
-      .poll(() => output.includes("Ctrl-C ends everything") || child.exitCode !== null, {
-        timeout: 40_000,
-        interval: 50,
-      })
-      .toBe(true);
-    expect(output).toContain(`Ready on http://localhost:${port}`);
-    return output;
-  };
-  return { child, exited, ready };
-}
+const run = (tool: string, variables: Record<string, string> = {}) => {
+  const running = runTool(tool, { NEXGEN_DATA_DIR: directory, PORT: String(port), ...variables });
+  started.push(running.child);
+  return running;
+};
 
 async function recorded() {
   const state = JSON.parse(await readFile(join(directory, "stack.json"), "utf8")) as {
@@ -49,15 +29,12 @@ async function recorded() {
 const alive = (pids: number[]) => pids.filter((pid) => processIdentity(pid) !== undefined);
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), "nexgen-dev-"));
-  // As root the server is another user, who must be able to pass.
-  await chmod(directory, 0o711);
+  directory = await dataDirectory();
   port = await freePort();
 });
 
 afterAll(async () => {
-  for (const child of started) if (child.exitCode === null) child.kill("SIGINT");
-  await Promise.all(started.map((child) => child.exitCode ?? child.signalCode ?? once(child, "exit")));
+  await endAll(started);
   await rm(directory, { recursive: true, force: true });
 });
 

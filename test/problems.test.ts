@@ -35,7 +35,7 @@ describe("a body", () => {
   ])("that is no JSON is malformed: %s", async (_case, body) => {
     const trips = await roundTrips(async () => {
       const { detail } = await problem(await post(body), "malformed-request");
-      expect(detail).toBe("The body is not valid JSON (RFC 8259).");
+      expect(detail).toBe("The body is not valid JSON (RFC 8259), or has a key twice.");
     });
     expect(trips).toBe(0);
   });

@@ -1,7 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendDeletion, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
-import { invalidQuery, Problem, problems } from "../problem.ts";
+import { Problem, problems } from "../problem.ts";
 import { type Json, pathId, queryId } from "../wire.ts";
 import { type BundlePosition, listBundles, mostLinesPerPage } from "./bundles.ts";
 import {
@@ -163,7 +163,12 @@ export const poRoutes = feature()
   );
 
 const tooManyLines = (count: number) =>
-  invalidQuery(
-    "/include",
-    `a bundle here has ${count} line items, more than the ${mostLinesPerPage} of a page: read them with GET /po/{po_id}/line-items`,
-  );
+  new Problem("validation-failed", undefined, {
+    errors: [
+      {
+        in: "query",
+        pointer: "/include",
+        detail: `a bundle here has ${count} line items, more than the ${mostLinesPerPage} of a page: read them with GET /po/{po_id}/line-items`,
+      },
+    ],
+  });

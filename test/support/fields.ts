@@ -47,11 +47,12 @@ const decimal = (digits: number, scale: number) => {
     ...asText,
   ];
 };
-const negative = ["-1", '"-1"', "-0.01", '"-0.01"'];
+const negative = ["-1", '"-1"', '"-0"', '"-0.00"', "-0.01", '"-0.01"'];
 const reference = [
   ...never,
   "true",
   "0",
+  "-0",
   "-1",
   "1.5",
   '"1"',

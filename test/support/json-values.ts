@@ -214,73 +214,66 @@ function onePrice(value: Record<string, unknown>): Record<string, unknown> {
   return value;
 }
 
+/** Values just beyond what the schema allows. */
+export function beyond(schema: JsonSchema): unknown[] {
+  const [types, values] = [typesOf(schema), schema.enum as unknown[] | undefined];
+  const found: unknown[] = types.includes("null") ? [] : [null];
+  if (values) found.push("", "toString", ` ${String(values[0])}`, String(values[0]).toUpperCase());
+  else if (types.includes("string")) {
+    const [min, max] = [number(schema.minLength) ?? 0, number(schema.maxLength)];
+    if (max !== undefined) found.push("x".repeat(max + 1), "😀".repeat(max + 1));
+    if (min > 0) found.push("x".repeat(min - 1));
+    if ("pattern" in schema || "format" in schema) found.push("", " ", "-0", "NaN", "x".repeat(60));
+  }
+  const [min, max] = [number(schema.minimum) ?? number(schema.exclusiveMinimum), number(schema.maximum)];
+  if (min !== undefined) found.push(min - 1, ...("exclusiveMinimum" in schema ? [min] : []));
+  if (max !== undefined) found.push(max + 1, String(max + 1), `${max}.01`);
+  if (types.includes("integer")) found.push(1.5, "1", 2 ** 53, new Raw("1e400"));
+  return found;
+}
+
+type Members = Record<string, unknown>;
+const withoutMember = (value: Members, name: string): Members =>
+  Object.fromEntries(Object.entries(value).filter(([key]) => key !== name));
+
+/** Objects that are as the schema says but for one member, one arbitrary for each way to be wrong. */
+export function singleFaults(given: JsonSchema, fields: Fields = {}): fc.Arbitrary<unknown>[] {
+  const schema = resolve(given);
+  const forms = formsOf(schema);
+  if (forms) return forms.flatMap((form) => singleFaults(form, fields));
+  if (!typesOf(schema).includes("object")) return [invalid(schema, fields)];
+  const good = valid(schema, fields) as fc.Arbitrary<Members>;
+  const spoil = (name: string, bad: fc.Arbitrary<unknown>) =>
+    fc
+      .tuple(good, bad)
+      .map(([value, member]) => Object.fromEntries([...Object.entries(withoutMember(value, name)), [name, member]]));
+  return [
+    ...propertiesOf(schema).flatMap(([name, property]) => [
+      ...beyond(property).map((value) => spoil(name, fc.constant(value))),
+      spoil(name, invalid(property, fields)),
+    ]),
+    ...((schema.required ?? []) as string[]).map((name) => good.map((value) => withoutMember(value, name))),
+    fc.constantFrom(...oddKeys, "nope").chain((name) => spoil(name, anything)),
+    fc.string().chain((name) => spoil(name, anything)),
+  ];
+}
+
 /** Values that the schema most likely refuses: one thing is wrong somewhere. */
 export function invalid(given: JsonSchema, fields: Fields = {}): fc.Arbitrary<unknown> {
   const schema = resolve(given);
   const forms = formsOf(schema);
   if (forms) return fc.oneof(...forms.map((form) => invalid(form, fields)));
-  const wrong: fc.Arbitrary<unknown>[] = [anything];
   const types = typesOf(schema);
   if (types.includes("object")) {
-    const properties = propertiesOf(schema);
-    const good = valid(schema, fields) as fc.Arbitrary<Record<string, unknown>>;
-    const spoil = (name: string, bad: fc.Arbitrary<unknown>) =>
-      fc.tuple(good, bad).map(([value, member]) => {
-        const spoiled = Object.entries(value).filter(([key]) => key !== name);
-        return Object.fromEntries([...spoiled, [name, member]]);
-      });
-    const without = (name: string) =>
-      good.map((value) => Object.fromEntries(Object.entries(value).filter(([key]) => key !== name)));
-    const required = (schema.required ?? []) as string[];
-    const faulty = fc.oneof(
-      {
-        weight: 6,
-        arbitrary: fc.oneof(...properties.map(([name, property]) => spoil(name, invalid(property, fields)))),
-      },
-      {
-        weight: 1,
-        arbitrary: fc.oneof(fc.constantFrom(...oddKeys), fc.string()).chain((name) => spoil(name, anything)),
-      },
-      { weight: required.length > 0 ? 1 : 0, arbitrary: fc.constantFrom("", ...required).chain(without) },
-    );
-    return fc.oneof({ weight: 9, arbitrary: faulty }, anything);
+    return fc.oneof({ weight: 9, arbitrary: fc.oneof(...singleFaults(schema, fields)) }, anything);
   }
+  const wrong: fc.Arbitrary<unknown>[] = [anything, fc.constantFrom(...oddNumbers, ...unstorable, ...injections)];
   if (types.includes("array")) {
     const items = schema.items as JsonSchema;
-    wrong.push(
-      fc
-        .tuple(fc.array(valid(items, fields), { maxLength: 2 }), invalid(items, fields))
-        .map(([good, bad]) => [...good, bad]),
-    );
+    const some = fc.array(valid(items, fields), { maxLength: 2 });
+    wrong.push(fc.tuple(some, invalid(items, fields)).map(([good, bad]) => [...good, bad]));
   }
-  if (types.includes("string") && !Array.isArray(schema.enum)) {
-    const [min, max] = [number(schema.minLength) ?? 0, number(schema.maxLength) ?? 60];
-    wrong.push(
-      fc.constantFrom<unknown>(
-        "x".repeat(max + 1),
-        "😀".repeat(max + 1),
-        "x".repeat(Math.max(min - 1, 0)),
-        " ",
-        ...unstorable,
-      ),
-    );
-    if ("pattern" in schema || "format" in schema) wrong.push(fc.string(), fc.constantFrom(...injections));
-  }
-  if (types.includes("integer") || types.includes("number")) {
-    const max = number(schema.maximum);
-    wrong.push(
-      fc.constantFrom<unknown>(0, -1, 1.5, "1", 2 ** 53, ...oddNumbers, ...(max === undefined ? [] : [max + 1])),
-    );
-  }
-  if (Array.isArray(schema.enum)) {
-    wrong.push(
-      fc.constantFrom<unknown>(
-        "",
-        "toString",
-        "__proto__",
-        ...schema.enum.map((value) => ` ${String(value).toUpperCase()}`),
-      ),
-    );
-  }
+  const near = beyond(schema);
+  if (near.length > 0) wrong.push(fc.constantFrom(...near), fc.constantFrom(...near));
   return fc.oneof(...wrong);
 }
