@@ -3,6 +3,7 @@ import { NeonDbError } from "@neondatabase/serverless";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { PasswordsBusy } from "./auth/password.ts";
 import { constraints } from "./constraints.ts";
 import type { AppEnv } from "./env.ts";
 
@@ -144,6 +145,7 @@ const httpKinds: Partial<Record<number, ProblemKind>> = {
 
 function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
+  if (error instanceof PasswordsBusy) return unavailable("Too many log in at once. Try again.", { cause: error });
   if (error instanceof NeonDbError) {
     const known = databaseProblem(error);
     if (known) return known;

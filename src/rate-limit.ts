@@ -15,11 +15,23 @@ export const limits = {
 /** The caller's address as Cloudflare saw it; no other header can be trusted. Only a local stack has none. */
 export const clientAddress = (c: Context<AppEnv>): string | undefined => c.req.header("CF-Connecting-IP");
 
+/** What is counted as one caller: an address, or an IPv6 /64, all of which one household or one attacker has. */
+export function sourceOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const [head = "", tail] = address.split("::").map((part) => part.split(":").filter((group) => group !== ""));
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - head.length - tail.length);
+  const groups = [...head, ...Array.from({ length: zeros }, () => "0"), ...(tail ?? [])];
+  return groups
+    .slice(0, 4)
+    .map((group) => group.toLowerCase().replace(/^0+(?=.)/, ""))
+    .join(":");
+}
+
 /** Lets a request through as long as its user, or its address, has not used up the minute; else 429. */
 export const rateLimit = (name: keyof typeof limits): MiddlewareHandler<AppEnv> =>
   async function rateLimit(c, next) {
     const { perMinute, binding } = limits[name];
-    const key = name === "user" ? String(c.var.caller.userId) : (clientAddress(c) ?? "local");
+    const key = name === "user" ? String(c.var.caller.userId) : sourceOf(clientAddress(c) ?? "local");
     const { success } = await binding(c.env).limit({ key });
     if (!success) {
       const quota = c.env.ENVIRONMENT === "development" ? perMinute * 10 : perMinute;

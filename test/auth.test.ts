@@ -3,7 +3,10 @@ import bcrypt from "bcryptjs";
 import { base64url, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Tokens, User } from "../src/auth/contract.ts";
+import { updatePassword } from "../src/auth/queries.ts";
+import { createDb } from "../src/db/client.ts";
 import { call, read, roundTrips, signIn, sql, token } from "./support/api.ts";
+import { database } from "./support/database.ts";
 import { problem } from "./support/problem.ts";
 import { insert } from "./support/rows.ts";
 
@@ -122,6 +125,108 @@ describe("POST /auth/login", () => {
     expect(answers[0]?.trips).toBe(1);
     expect(answers[1]).toEqual(answers[0]);
     expect(answers[2]).toEqual(answers[0]);
+  });
+
+  it("does the same work also where the stored hash is weaker than those of today", async () => {
+    Object.assign(env, { BCRYPT_COST: "12" });
+    const user = await account({ password_hash: bcrypt.hashSync("secret", 10) });
+    const compare = vi.spyOn(bcrypt, "compare");
+    await problem(await logIn({ username: user.username, password: "wrong!" }), "wrong-credentials");
+    const work = compare.mock.calls.map(([, hash]) => 2 ** bcrypt.getRounds(hash));
+    expect(work.reduce((sum, each) => sum + each, 0)).toBe(2 ** 12);
+  });
+
+  it("works on one password at a time, so that other requests wait for one alone", async () => {
+    const users = await Promise.all(Array.from({ length: 6 }, () => account()));
+    let [now, most] = [0, 0];
+    for (const work of ["compare", "hash"] as const) {
+      const original = bcrypt[work].bind(bcrypt) as (...given: unknown[]) => Promise<never>;
+      vi.spyOn(bcrypt, work).mockImplementation(async (...given: unknown[]) => {
+        most = Math.max(most, ++now);
+        await scheduler.wait(5);
+        return original(...given).finally(() => now--);
+      });
+    }
+    const answers = await Promise.all(users.map(({ username, password }) => logIn({ username, password })));
+    expect(answers.map(({ status }) => status)).toEqual(users.map(() => 200));
+    expect(most).toBe(1);
+  });
+
+  it("answers 503 with Retry-After to whom no turn comes, and goes on after a request that was cut off", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    const [first, second, third] = [await account(), await account(), await account()];
+    const { promise: never } = Promise.withResolvers<boolean>();
+    const compare = vi.spyOn(bcrypt, "compare").mockImplementationOnce(() => never);
+    void logIn({ username: first.username, password: "secret" });
+    await vi.waitFor(() => expect(compare).toHaveBeenCalledOnce());
+    const waiting = logIn({ username: second.username, password: "secret" });
+    const now = Date.now.bind(Date);
+    await scheduler.wait(300);
+    vi.spyOn(Date, "now").mockImplementation(() => now() + 8500);
+    const response = await waiting;
+    expect(response.headers.get("Retry-After")).toBe("5");
+    await problem(response, "unavailable");
+    vi.spyOn(Date, "now").mockImplementation(() => now() + 10_500);
+    expect((await logIn({ username: third.username, password: "secret" })).status).toBe(200);
+  });
+
+  it.each<[string, (user: Account, admin: string, session: string, hash: string) => Promise<unknown>, number]>([
+    [
+      "an admin resets the password",
+      ({ id }, admin) => call(`/user/${id}`, { method: "PATCH", token: admin, body: { password: "kx8 fq2 vr7!" } }),
+      0,
+    ],
+    [
+      "an admin disables the account",
+      ({ id }, admin) => call(`/user/${id}`, { method: "PATCH", token: admin, body: { disabled: true } }),
+      0,
+    ],
+    [
+      "its owner, whose session goes on, changes the password",
+      ({ id }, _admin, sessionId, comparedHash) =>
+        updatePassword(
+          createDb(database.apiUrl),
+          { userId: id, sessionId },
+          { comparedHash, newHash: foreignHashes[0]?.[2] ?? "", address: null },
+        ),
+      1,
+    ],
+  ])("leaves no session that begins in the moment in which %s", async (_case, change, left) => {
+    const password_hash = bcrypt.hashSync("secret", 10);
+    const user = await account({ password_hash });
+    const { token: admin } = await signIn("admin");
+    const session = String(decodeJwt((await tokensOf(user)).access_token).sid);
+    const waiting = (granted: boolean) =>
+      vi.waitFor(async () => {
+        const locks = await sql(
+          `SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted = $1
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+          [granted],
+        );
+        expect(locks).toHaveLength(1);
+      }, 10_000);
+    const compare = bcrypt.compare.bind(bcrypt);
+    let held: Promise<unknown> = Promise.resolve();
+    vi.spyOn(bcrypt, "compare").mockImplementationOnce(async (password: string, hash: string) => {
+      // The log-in waits for this at its end, when its session is written and not yet committed.
+      held = createDb(database.ownerUrl).write(
+        { text: "SELECT pg_advisory_xact_lock(hashtext('login_attempt'), hashtext($1))", params: [user.username] },
+        { text: "SELECT pg_sleep(3)", params: [] },
+      );
+      await waiting(true);
+      return compare(password, hash);
+    });
+    const logging = logIn({ username: user.username, password: "secret" });
+    await waiting(false);
+    const changing = change(user, admin, session, password_hash);
+    const [loggedIn] = await Promise.all([logging, changing, held]);
+    expect(loggedIn.status).toBe(200);
+    const sessions = await sql(`SELECT id FROM "Finances".refresh_session WHERE user_id = $1 AND revoked_at IS NULL`, [
+      user.id,
+    ]);
+    expect(sessions.map(({ id }) => id)).toEqual(left === 0 ? [] : [session]);
+    const [now] = await sql(`SELECT token_version FROM "Finances"."user" WHERE id = $1`, [user.id]);
+    expect(now).toEqual({ token_version: "2" });
   });
 
   it("challenges with a scheme, as every 401 must (RFC 9110, 15.5.2)", async () => {

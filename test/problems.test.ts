@@ -43,7 +43,7 @@ describe("a body", () => {
   it("may be nested 10,000 levels deep: it is refused for its shape, not an error of ours", async () => {
     const deep = "[".repeat(10_000) + "]".repeat(10_000);
     const objects = `${'{"a":'.repeat(10_000)}1${"}".repeat(10_000)}`;
-    for (const body of [deep, objects, `{"username":${deep},"password":${objects}}`]) {
+    for (const body of [deep, objects, `{"username":${deep},"password":"x"}`]) {
       await problem(await post(body), "validation-failed");
     }
   });
@@ -69,8 +69,8 @@ describe("a body", () => {
   });
 
   it("with thousands of unknown or very long fields does not blow the answer up", async () => {
-    const many = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`field${index}`, index]));
-    const long = { ["~".repeat(100_000)]: 1, username: "a".repeat(500_000), password: "x" };
+    const many = Object.fromEntries(Array.from({ length: 4000 }, (_, index) => [`field${index}`, 1]));
+    const long = { ["~".repeat(30_000)]: 1, username: "a".repeat(30_000), password: "x" };
     for (const body of [many, long]) {
       const response = await post(JSON.stringify(body));
       const text = await response.clone().text();
@@ -169,11 +169,22 @@ describe("a body", () => {
     });
 
     it("begins behind 1 MiB, which is read", async () => {
-      const body = bodyOf(2 ** 20);
-      await problem(await post(body), "wrong-credentials");
+      const { token } = await signIn("editor");
+      const bodyOf = (bytes: number) => `{"name":"${crypto.randomUUID()}"}`.padEnd(bytes);
+      expect((await call("/client", { method: "POST", token, body: bodyOf(2 ** 20) })).status).toBe(201);
       const headers = { "Content-Type": "application/json" };
-      const streamed = await call("/auth/login", { method: "POST", bytes: stream(body), headers });
-      await problem(streamed, "wrong-credentials");
+      const streamed = await call("/client", { method: "POST", token, bytes: stream(bodyOf(2 ** 20)), headers });
+      expect(streamed.status).toBe(201);
+    });
+
+    it("begins behind 64 KiB where strangers send it", async () => {
+      await problem(await post(bodyOf(2 ** 16)), "wrong-credentials");
+      const headers = { "Content-Type": "application/json" };
+      for (const path of ["/auth/login", "/auth/refresh", "/auth/nope"]) {
+        const body = bodyOf(2 ** 16 + 1);
+        await problem(await call(path, { method: "POST", body }), "body-too-large");
+        await problem(await call(path, { method: "POST", bytes: stream(body), headers }), "body-too-large");
+      }
     });
   });
 });

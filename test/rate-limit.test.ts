@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { limits } from "../src/rate-limit.ts";
+import { limits, sourceOf } from "../src/rate-limit.ts";
 import { call } from "./support/api.ts";
 import { problem } from "./support/problem.ts";
 
@@ -43,4 +43,26 @@ it("takes the address from CF-Connecting-IP alone", async () => {
 
 it("has the figures of the contract, which are those of wrangler.toml: test/configuration.node.test.ts", () => {
   expect([limits.user.perMinute, limits.address.perMinute, limits["sign-in"].perMinute]).toEqual([600, 1200, 20]);
+});
+
+it("counts an IPv6 /64 as one caller, and no other /64 with it", async () => {
+  const attempt = (address: string) =>
+    call("/auth/login", { method: "POST", body: {}, headers: { "CF-Connecting-IP": address } });
+  let sent = 0;
+  expect(await untilRefused(() => attempt(`2001:db8:64:1::${(sent++).toString(16)}`), 401)).toBeDefined();
+  expect((await attempt("2001:db8:64:2::1")).status).toBe(422);
+});
+
+it.each([
+  ["192.0.2.1", "192.0.2.1"],
+  ["2001:db8:0:1:aaaa:bbbb:cccc:dddd", "2001:db8:0:1"],
+  ["2001:DB8:0000:0001::1", "2001:db8:0:1"],
+  ["2001:db8::1", "2001:db8:0:0"],
+  ["2001:db8::", "2001:db8:0:0"],
+  ["::1", "0:0:0:0"],
+  ["::", "0:0:0:0"],
+  ["2001:db8:1::2:3:4:5", "2001:db8:1:0"],
+  ["local", "local"],
+])("takes %s for %s", (address, source) => {
+  expect(sourceOf(address)).toBe(source);
 });

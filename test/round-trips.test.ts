@@ -12,8 +12,8 @@ import {
   tokenFor,
 } from "./support/operations.ts";
 
-/** The password that it must be compared with is in the database: one more. */
-const compares = ["changePassword"];
+/** Before the work of a password: what it must be compared with, or whether the caller may make an account at all. */
+const compares = ["changePassword", "createAccount"];
 
 describe("a request", () => {
   const others = guardedOperations.filter(({ operationId }) => !compares.includes(operationId));
@@ -42,6 +42,7 @@ describe("a request about a password or a token", () => {
   it.each([
     ["logIn", 2],
     ["changePassword", 2],
+    ["createAccount", 2],
     ["refreshTokens", 1],
   ])("makes as few as it can: %s", async (id, expected) => {
     const operation = operations.find((each) => each.operationId === id);

@@ -1,5 +1,5 @@
 import bcrypt from "bcryptjs";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { User } from "../src/auth/contract.ts";
 import { Account, AccountPage } from "../src/user/contract.ts";
 import { insertAccount, logIn } from "./support/accounts.ts";
@@ -40,7 +40,7 @@ describe("POST /user", () => {
     const trips = await roundTrips(async () => {
       response = await create(admin, given);
     });
-    expect([response.status, trips]).toEqual([201, 1]);
+    expect([response.status, trips]).toEqual([201, 2]);
     const account = Account.parse(await response.json());
     expect(account).toMatchObject({
       username: given.username,
@@ -62,6 +62,18 @@ describe("POST /user", () => {
     );
     expect(entry?.user_id).toBe(String(admin.id));
     expect(entry?.changes).not.toContain("$2b$");
+  });
+
+  it("does no work for a password of somebody who may not create accounts, or whose session is over", async () => {
+    const hash = vi.spyOn(bcrypt, "hash");
+    const body = { username: "new", email: "new@example.com", password: "kx8 fq2 vr7!", role: "viewer" };
+    const editor = await signIn("editor");
+    await problem(await call("/user", { method: "POST", token: editor.token, body }), "forbidden");
+    const admin = await signIn("admin");
+    await call("/auth/logout", { method: "POST", token: admin.token });
+    await problem(await call("/user", { method: "POST", token: admin.token, body }), "unauthorized");
+    expect(hash).not.toHaveBeenCalled();
+    vi.restoreAllMocks();
   });
 
   it("refuses a username and an e-mail address that are taken, and points at which", async () => {

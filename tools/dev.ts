@@ -254,6 +254,9 @@ async function startWorker(stack: Stack, port: number, envFile: string): Promise
     WRANGLER_REGISTRY_PATH: join(home, "registry"),
     WRANGLER_CACHE_DIR: join(home, "cache"),
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    // They would serve the backups, and a log of the requests, to whoever reaches the port.
+    X_LOCAL_EXPLORER: "false",
+    X_LOCAL_OBSERVABILITY: "false",
     ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : {}),
   };
   // wrangler prefers its environment to the file; ENVIRONMENT is wrangler.toml's alone.

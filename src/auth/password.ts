@@ -20,9 +20,36 @@ export function passwordFault(password: string, names: readonly string[]): strin
   return undefined;
 }
 
+/** Too many passwords are being worked on at once in this isolate: later they may be. */
+export class PasswordsBusy extends Error {}
+
+/** Longer than any bcrypt takes here: whoever has been at it for so long was cut off with its request. */
+const abandonedMilliseconds = 10_000;
+const patienceMilliseconds = 8000;
+let working: { since: number } | undefined;
+
+/**
+ * One bcrypt at a time in an isolate. It yields every 100 ms: 20 at once would have every other request wait for a slice of
+ * each, again and again. Throws PasswordsBusy when its turn does not come.
+ */
+async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  // Asked again and again, as one request of a Worker must not wake another one.
+  for (const arrived = Date.now(); working && Date.now() - working.since < abandonedMilliseconds; ) {
+    if (Date.now() - arrived > patienceMilliseconds) throw new PasswordsBusy();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const mine = { since: Date.now() };
+  working = mine;
+  try {
+    return await work();
+  } finally {
+    if (working === mine) working = undefined;
+  }
+}
+
 /** The bcrypt hash (60 characters) of a password that `passwordFault` lets pass; it knows no rule itself. */
 export const hashPassword = (password: string, cost: number = defaultCost): Promise<string> =>
-  bcrypt.hash(password, cost);
+  inTurn(() => bcrypt.hash(password, cost));
 
 /** Whether a hash of this form is to be made anew at the next log-in. `$2a$` and `$2y$` are other names of `$2b$`. */
 export function isOutdated(hash: string, cost: number): boolean {
@@ -31,17 +58,24 @@ export function isOutdated(hash: string, cost: number): boolean {
 }
 
 /** Of a password nobody knows: compared with when there is no user, so that both cases take as long. */
-const nobodysHash = (cost: number) => `$2b$${cost}$33sS7bXP0Z1AMWma5insl./Ey2u0x.7Cukj0sv2jT/QeL2ZEbLdKm`;
+const nobodysHash = (cost: number) =>
+  `$2b$${String(cost).padStart(2, "0")}$33sS7bXP0Z1AMWma5insl./Ey2u0x.7Cukj0sv2jT/QeL2ZEbLdKm`;
 
 /**
- * Whether the password belongs to the hash. Without a hash it does the work of `cost` and answers false. Like every bcrypt
- * it compares 72 bytes, so the long passwords of the legacy system keep working.
+ * Whether the password belongs to the hash. A refusal takes the work of `cost`, whether there is a hash or not and also
+ * where that is a weaker one. Like every bcrypt it compares 72 bytes, so the long passwords of the legacy system keep working.
  */
 export async function passwordMatches(
   password: string,
   hash: string | undefined,
   cost: number = defaultCost,
 ): Promise<boolean> {
-  const matches = await bcrypt.compare(password, hash ?? nobodysHash(cost));
-  return matches && hash !== undefined;
+  const compared = hash ?? nobodysHash(cost);
+  return inTurn(async () => {
+    const matches = await bcrypt.compare(password, compared);
+    if (matches) return hash !== undefined;
+    // Each step doubles the work, so the steps from the hash's own cost on make up the difference.
+    for (let step = bcrypt.getRounds(compared); step < cost; step++) await bcrypt.compare(password, nobodysHash(step));
+    return false;
+  });
 }

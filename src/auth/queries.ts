@@ -91,6 +91,8 @@ const addSession = prepare<"session" | "user" | "hash" | "compared" | "seconds" 
            now() + make_interval(secs => ${sql.placeholder("seconds")}::double precision), ${sql.placeholder("address")}, ${sql.placeholder("agent")}
     FROM "Finances"."user" u
     WHERE u.id = ${sql.placeholder("user")} AND NOT u.disabled AND u.password_hash = ${sql.placeholder("compared")}
+    -- Whoever changes the account in this moment goes first, or finds this session and ends it.
+    FOR NO KEY UPDATE OF u
     RETURNING user_id
   )
   SELECT u.id, "Finances".forget_log_ins(u.username, ${sql.placeholder("address")}),
@@ -242,6 +244,11 @@ export async function endSession(db: Db, user: number, session: string): Promise
   return rows?.length === 1;
 }
 
+// A log-in in this moment is waited for: the next statement sees its session.
+const lockUser = prepare<"user">(
+  () => sql`SELECT u.id FROM "Finances"."user" u WHERE u.id = ${sql.placeholder("user")} FOR NO KEY UPDATE`,
+);
+
 const changePassword = prepare<"user" | "session" | "compared" | "renewed" | "address">(
   () => sql`WITH changed AS (
     UPDATE "Finances"."user" u
@@ -265,7 +272,8 @@ export async function updatePassword(
   caller: { userId: number; sessionId: string },
   change: { comparedHash: string; newHash: string; address: string | null },
 ): Promise<boolean> {
-  const [rows] = await db.write(
+  const [, rows] = await db.write(
+    lockUser({ user: caller.userId }),
     changePassword({
       user: caller.userId,
       session: caller.sessionId,

@@ -13,6 +13,7 @@ import {
   idInput,
   name,
   orNull,
+  prose,
   Text,
   text,
   Version,
@@ -157,7 +158,7 @@ export const BundlePage = z
   .openapi("BundlePage");
 export type BundlePage = z.infer<typeof BundlePage>;
 
-const address = text(5000, "12 Station Road, Pune").nullable().optional();
+const address = prose(1000, "12 Station Road, Pune").nullable().optional();
 const reference = (example: number) => idInput(example).nullable().optional();
 const day = dayInput.nullable().optional();
 const gstin = gstinInput.nullable().optional();
@@ -175,7 +176,7 @@ const writable = {
   pi_date: day,
   vendor_id: reference(34),
   site_id: reference(49),
-  notes: text(10_000, "Second phase").nullable().optional(),
+  notes: prose(5000, "Second phase").nullable().optional(),
   vendor_gstin: gstin,
   bill_to_gstin: gstin,
   vendor_address: address,

@@ -41,6 +41,13 @@ export async function listAccounts(db: Db, after: string, limit: number) {
   return rows as { json: Json<Account>; id: string }[];
 }
 
+const nothing = prepare(() => sql`SELECT`);
+
+/** Fails as every batch of the caller would. */
+export async function checkGuard(db: Db): Promise<void> {
+  await db.read(nothing({}));
+}
+
 const add = prepare<"username" | "email" | "hash" | "role">(
   () => sql`WITH u AS (
     INSERT INTO "Finances"."user" (username, email, password_hash, role, password_changed_at)

@@ -5,7 +5,7 @@ import { openWalk, pageQuery } from "../page.ts";
 import { invalidBody, Problem, problems } from "../problem.ts";
 import { pathId } from "../wire.ts";
 import { Account, AccountChanges, AccountPage, NewAccount } from "./contract.ts";
-import { findAccount, insertAccount, listAccounts, updateAccount } from "./queries.ts";
+import { checkGuard, findAccount, insertAccount, listAccounts, updateAccount } from "./queries.ts";
 
 const byId = z.strictObject({ user_id: pathId("user_id") });
 
@@ -60,6 +60,8 @@ export const userRoutes = feature()
     async (c) => {
       const { username, email, password, role } = c.req.valid("json");
       refuseFault(passwordFault(password, [username, email]));
+      // The guard rides in a batch: bcrypt is no work for whoever may not create accounts.
+      await checkGuard(c.var.db);
       const hash = await hashPassword(password, c.var.settings.bcryptCost);
       const account = await insertAccount(c.var.db, { username, email, hash, role });
       return sendJson(c, account.json, 201, { Location: `/user/${account.id}` });

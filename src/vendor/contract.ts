@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { Page } from "../page.ts";
-import { gstinInput, Id, Instant, name, Text, text, Version } from "../wire.ts";
+import { gstinInput, Id, Instant, name, prose, Text, text, Version } from "../wire.ts";
 
 export const Vendor = z
   .strictObject({
@@ -32,7 +32,7 @@ const writable = {
     .optional()
     .openapi({ example: "accounts@dsouza.example" }),
   phone: text(50, "+91 98200 00000").nullable().optional(),
-  address: text(2000, "3 Mill Road, Industrial Estate, Pune").nullable().optional(),
+  address: prose(2000, "3 Mill Road, Industrial Estate, Pune").nullable().optional(),
   gstin: gstinInput.nullable().optional(),
   payment_terms: text(255, "30 days").nullable().optional(),
   status: z.enum(["active", "inactive"]).openapi({ example: "active" }),
