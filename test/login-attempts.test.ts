@@ -166,6 +166,28 @@ describe("failed log-ins from one address", again, () => {
     await problem(await fail(username, "2001:db8:1:3::1"), "wrong-credentials");
   });
 
+  it("are those of the address that Cloudflare saw, whatever other headers say", async () => {
+    const { username } = await insertAccount();
+    const seen = newAddress();
+    workless();
+    for (let attempt = 1; attempt <= 6; attempt++) {
+      const claimed = newAddress();
+      const response = await call("/auth/login", {
+        method: "POST",
+        body: { username, password: "wrong!" },
+        headers: {
+          "CF-Connecting-IP": seen,
+          "X-Forwarded-For": claimed,
+          "X-Real-IP": claimed,
+          "True-Client-IP": claimed,
+          Forwarded: `for=${claimed}`,
+        },
+      });
+      expect(response.status).toBe(attempt <= 5 ? 401 : 429);
+      await response.arrayBuffer();
+    }
+  });
+
   it("do not mix accounts whose names differ in case, and take any text for an address", async () => {
     const { username } = await insertAccount();
     for (const address of ["", "x:y", "::1%eth0", "'"]) {

@@ -1,7 +1,19 @@
-import { expect, it } from "vitest";
+import { env } from "cloudflare:workers";
+import { afterEach, describe, expect, it } from "vitest";
 import { limits, sourceOf } from "../src/rate-limit.ts";
-import { call } from "./support/api.ts";
+import { call, roundTrips, signIn } from "./support/api.ts";
+import { guardedOperations, prepared, titled } from "./support/operations.ts";
 import { problem } from "./support/problem.ts";
+
+const bindings = { ADDRESS_LIMIT: env.ADDRESS_LIMIT, USER_LIMIT: env.USER_LIMIT };
+afterEach(() => {
+  Object.assign(env, bindings);
+});
+
+/** Stands in for Cloudflare's counter, which lets thousands through: one that has had enough of the keys that are `used`. */
+const enoughOf = (...used: string[]) => ({
+  limit: async ({ key }: { key: string }) => ({ success: !used.includes(key) }),
+});
 
 /** Requests until one is turned away, `most` at the most. */
 async function untilRefused(send: () => Promise<Response>, most: number): Promise<Response | undefined> {
@@ -65,4 +77,44 @@ it.each([
   ["local", "local"],
 ])("takes %s for %s", (address, source) => {
   expect(sourceOf(address)).toBe(source);
+
+describe("a user who asks too often", () => {
+  it.each(titled(guardedOperations))("is turned away without asking the database: %s", async (_title, operation) => {
+    const { path, call: request, caller } = await prepared(operation);
+    Object.assign(env, { USER_LIMIT: enoughOf(String(caller?.id)) });
+    const trips = await roundTrips(async () => {
+      const response = await call(path, request);
+      expect(response.headers.get("Retry-After")).toBe("60");
+      expect(response.headers.get("RateLimit-Policy")).toBe('"user";q=6000;w=60');
+      await problem(response, "too-many-requests");
+    });
+    expect(trips).toBe(0);
+  });
+
+  it("is turned away wherever he asks from, and no other user is", async () => {
+    const [busy, other] = [await signIn(), await signIn()];
+    Object.assign(env, { USER_LIMIT: enoughOf(String(busy.id)) });
+    const from = (address: string, token: string) =>
+      call("/client", { token, headers: { "CF-Connecting-IP": address } });
+    for (const address of ["192.0.2.4", "192.0.2.5"]) {
+      expect((await from(address, busy.token)).status).toBe(429);
+      expect((await from(address, other.token)).status).toBe(200);
+    }
+  });
+});
+
+describe("an address that asks too often", () => {
+  it.each(["/client", "/auth/login", "/health", "/openapi.json", "/docs", "/docs/scalar.js", "/nope"])(
+    "is turned away at %s, and no other address is",
+    async (path) => {
+      Object.assign(env, { ADDRESS_LIMIT: enoughOf("192.0.2.6") });
+      const from = (address: string) => call(path, { headers: { "CF-Connecting-IP": address } });
+      const refused = await from("192.0.2.6");
+      expect(refused.headers.get("RateLimit-Policy")).toBe('"address";q=12000;w=60');
+      await problem(refused, "too-many-requests");
+      const other = await from("192.0.2.7");
+      expect(other.status).not.toBe(429);
+      await other.arrayBuffer();
+    },
+  );
 });

@@ -148,7 +148,7 @@ export async function prepared(operation: Operation, role = operation["x-require
   // One's own sessions are the only ones.
   const path = fill(operation.path, caller ? { ...ids, id: caller.sessionId } : ids);
   const body = await bodyFor(operation, ids, caller);
-  return { path, call: { method: operation.method, token: caller?.token, body } };
+  return { path, caller, call: { method: operation.method, token: caller?.token, body } };
 }
 
 /** Calls the operation so that it succeeds. */
