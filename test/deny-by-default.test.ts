@@ -1,6 +1,7 @@
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { Hono } from "hono";
 import { describe, expect, it } from "vitest";
+import { docsRoutes } from "../src/docs/routes.ts";
 import type { AppEnv } from "../src/env.ts";
 import { assertEveryRouteIsGuarded, guarded, open } from "../src/openapi.ts";
 import { rateLimit } from "../src/rate-limit.ts";
@@ -59,6 +60,13 @@ describe("the Worker does not start", () => {
     app.post("/debug", (c) => c.text(""));
     expect(() => assertEveryRouteIsGuarded(app, ["/page"])).toThrow(
       "POST /debug is neither an operation nor one of the open pages",
+    );
+  });
+
+  it("with such a route among its own", async () => {
+    docsRoutes.get("/debug", (c) => c.text(""));
+    await expect(import("../src/app.ts")).rejects.toThrow(
+      "GET /debug is neither an operation nor one of the open pages",
     );
   });
 });

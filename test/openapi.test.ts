@@ -124,6 +124,18 @@ describe("the OpenAPI document", () => {
     for (const operation of guardedOperations) expect(operation.security).toEqual([{ bearer: [] }]);
   });
 
+  it("lets viewers read, editors write, and admins alone delete companies and POs, keep accounts and operate", () => {
+    const leastRole = ({ method, path }: Operation) => {
+      if (/^\/(user|ops)\b/.test(path)) return "admin";
+      // One's own account and sessions are everybody's to keep.
+      if (method === "GET" || path.startsWith("/auth/")) return "viewer";
+      return method === "DELETE" && !path.includes("/line-items") ? "admin" : "editor";
+    };
+    for (const [title, operation] of titled(guardedOperations)) {
+      expect([title, operation["x-required-role"]]).toEqual([title, leastRole(operation)]);
+    }
+  });
+
   it("names every parameter of a path, and that it is required", () => {
     for (const { path, parameters = [] } of operations) {
       const inPath = parameters.filter((parameter) => parameter.in === "path");
