@@ -150,6 +150,26 @@ describeServers(
       expect(await rows(client, `SELECT FROM "Finances"."user" WHERE NOT disabled`)).toHaveLength(1);
     });
 
+    it("waits for whoever is disabling the other admin, and then leaves the last one alone", async () => {
+      const database = await server.database();
+      const url = server.url("nexgen_owner", database);
+      const client = await server.connect(database);
+      await user(url, ["create", ...asha], { NEXGEN_PASSWORD: password });
+      const second = ["create", "--username", "boss", "--email", "boss@example.com", "--role", "admin"];
+      await user(url, second, { NEXGEN_PASSWORD: password });
+      await client.query(`BEGIN; UPDATE "Finances"."user" SET disabled = true WHERE username = 'boss'`);
+      const disabling = user(url, ["disable", "--username", "asha"]);
+      // A transaction sees one and the same pg_stat_activity to its end: another connection looks.
+      const onlooker = await server.connect(database);
+      const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+      const waited = expect.poll(() => rows(onlooker, waiting), { timeout: 20_000 }).toHaveLength(1);
+      await waited.finally(() => client.query("COMMIT"));
+      expect((await disabling).code).toBe(1);
+      expect(await rows(client, `SELECT username FROM "Finances"."user" WHERE NOT disabled`)).toEqual([
+        { username: "asha" },
+      ]);
+    });
+
     it("says what to do about a database that is not migrated", async () => {
       const url = server.url("nexgen_owner", await server.database("template0"));
       expect(await user(url, ["list"])).toMatchObject({
