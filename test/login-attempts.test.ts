@@ -224,10 +224,10 @@ describe("failed log-ins from many addresses", again, () => {
       `UPDATE "Finances".login_attempt SET blocked_until = now() + interval '30 s' WHERE username = $1 AND address = ''`,
       [username],
     );
-    expect(await blockOf(await logIn(username, "secret", newAddress()))).toBe(30);
+    expect(await blockOf(await logIn(username, "secret", newAddress()))).toBeGreaterThanOrEqual(25);
     for (const known of [home, homeToo]) expect((await logIn(username, "secret", known)).status).toBe(200);
     await sql(`UPDATE "Finances".refresh_session SET created_at = now() - interval '31 days' WHERE user_id = $1`, [id]);
-    expect(await blockOf(await logIn(username, "secret", home))).toBe(30);
+    expect(await blockOf(await logIn(username, "secret", home))).toBeGreaterThanOrEqual(25);
   });
 
   it("do not let somebody in who is known to another account", async () => {

@@ -77,6 +77,7 @@ it.each([
   ["local", "local"],
 ])("takes %s for %s", (address, source) => {
   expect(sourceOf(address)).toBe(source);
+});
 
 describe("a user who asks too often", () => {
   it.each(titled(guardedOperations))("is turned away without asking the database: %s", async (_title, operation) => {
