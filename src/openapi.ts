@@ -54,8 +54,12 @@ export function fieldErrors(error: z.ZodError, part: FieldError["in"]): FieldErr
         : [{ path: issue.path, message: issue.message }],
     )
     .slice(0, mostErrors)
-    .map(({ path, message }) => ({ in: part, pointer: pointer(path), detail: message.slice(0, 500) }));
+    .map(({ path, message }) => ({ in: part, pointer: pointer(path), detail: inWords(message).slice(0, 500) }));
 }
+
+/** Zod names the class of what it got: see InexactNumber. */
+const inWords = (message: string) =>
+  message.replace("received InexactNumber", "received a number that cannot be read exactly");
 
 /** The faults of the form that was meant: where one of several forms has the right type, its own faults say more. */
 function unionIssues(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {

@@ -56,7 +56,14 @@ export const pathId = (name: string) =>
     .regex(/^[1-9]\d{0,15}$/)
     .transform(Number)
     .refine(Number.isSafeInteger)
-    .openapi({ param: { name, in: "path" }, type: "integer", format: "int64", minimum: 1, example: 138 });
+    .openapi({
+      param: { name, in: "path" },
+      type: "integer",
+      format: "int64",
+      minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
+      example: 138,
+    });
 
 /** The same for ids that are UUIDs. */
 export const pathUuid = (name: string) =>
@@ -73,7 +80,15 @@ export const queryId = (name: string, description: string) =>
     .transform(Number)
     .refine(Number.isSafeInteger, "is out of range")
     .optional()
-    .openapi({ param: { name, in: "query" }, type: "integer", format: "int64", minimum: 1, example: 2, description });
+    .openapi({
+      param: { name, in: "query" },
+      type: "integer",
+      format: "int64",
+      minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
+      example: 2,
+      description,
+    });
 
 const notDecimal = 'must be a decimal number such as "1234.50", without an exponent';
 
@@ -133,7 +148,7 @@ export const percentInput = decimalInput(5, 2, "18.00", "not negative")
   .openapi({ pattern: "^0*(\\d{1,2}(\\.\\d{1,2})?|100(\\.0{1,2})?)$", maximum: 100 });
 
 /** A reference to another row in a body. */
-export const idInput = (example: number) => z.int().positive().openapi({ example });
+export const idInput = (example: number) => z.int().positive().openapi({ maximum: Number.MAX_SAFE_INTEGER, example });
 
 /** A day of the calendar that exists, from 1900 on. */
 export const dayInput = z

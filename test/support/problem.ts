@@ -15,6 +15,6 @@ export async function problem(response: Response, kind: ProblemKind): Promise<z.
     status: kinds[kind].status,
     instance: `urn:request:${response.headers.get("X-Request-Id")}`,
   });
-  expect(body).not.toMatch(/SELECT|INSERT|Finances|client_po_line_item|SQLSTATE|\bat .*\.[jt]s:\d/);
+  expect(body).not.toMatch(/SELECT|INSERT|Finances|client_po_line_item|SQLSTATE|InexactNumber|\bat .*\.[jt]s:\d/);
   return parsed;
 }
