@@ -4,6 +4,7 @@ import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { authRoutes } from "./auth/routes.ts";
+import { backupRoutes } from "./backup/routes.ts";
 import { clientRoutes } from "./client/routes.ts";
 import { createDb } from "./db/client.ts";
 import { docsHeaders, docsRoutes } from "./docs/routes.ts";
@@ -113,6 +114,7 @@ app.route("/", vendorRoutes);
 app.route("/", poRoutes);
 app.route("/", lineItemRoutes);
 app.route("/", opsRoutes);
+app.route("/", backupRoutes);
 app.route("/", docsRoutes);
 
 let document: string | undefined;

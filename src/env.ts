@@ -36,6 +36,8 @@ export interface SigningKey {
 export interface Settings {
   environment: "development" | "staging" | "production";
   databaseUrl: string;
+  /** Role nexgen_backup, on a host that keeps a session. */
+  backupDatabaseUrl: string;
   signingKeys: readonly [SigningKey, ...SigningKey[]];
   accessTokenSeconds: number;
   /** bcrypt's work factor for new hashes; weaker ones are replaced at log-in. */
@@ -44,6 +46,11 @@ export interface Settings {
   corsOrigins: readonly string[];
   /** Everything but /health is closed. */
   maintenance: boolean;
+  /** Where alerts go; undefined: to the log alone. */
+  alertWebhookUrl: string | undefined;
+  /** Sizes that are alerted of; undefined: none. */
+  databaseLimitBytes: number | undefined;
+  bucketLimitBytes: number | undefined;
 }
 
 /** A weak one is guessed at the database, which the whole internet reaches. */
@@ -115,9 +122,20 @@ const keyList = z
       .refine((keys) => new Set(keys.map((each) => each.kid)).size === keys.length, "every kid must be different"),
   );
 
+const webhookUrl = z.string().refine((value) => {
+  const url = URL.parse(value);
+  return url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(value));
+}, "must be https://… (in development also http:// on this machine)");
+
+const limitBytes = z.coerce.number().int().positive().optional();
+
 const Variables = z.object({
   ENVIRONMENT: z.enum(["development", "staging", "production"]),
   DATABASE_URL: urlOf("nexgen_api"),
+  BACKUP_DATABASE_URL: urlOf("nexgen_backup").refine(
+    (value) => !new URL(value).hostname.includes("-pooler."),
+    "must be the direct host, without -pooler: a snapshot needs a session",
+  ),
   JWT_KEYS: keyList,
   JWT_EXPIRY: z.coerce.number().int().min(60).max(86_400),
   // Below 10 a stolen hash is guessed too fast (OWASP); above 14 one log-in takes over a second of CPU.
@@ -125,9 +143,10 @@ const Variables = z.object({
   CORS_ORIGINS: originList,
   // A typing error must neither open what was to be closed nor close it unnoticed.
   MAINTENANCE: z.enum(["on", "off", ""]).default("off"),
+  ALERT_WEBHOOK_URL: webhookUrl.optional(),
+  DATABASE_LIMIT_BYTES: limitBytes,
+  BUCKET_LIMIT_BYTES: limitBytes,
 });
-
-const checkedNames = Object.keys(Variables.shape) as (keyof typeof Variables.shape)[];
 
 let checked: { from: string; settings: Promise<Settings> } | undefined;
 
@@ -136,7 +155,8 @@ let checked: { from: string; settings: Promise<Settings> } | undefined;
  * be, never its value.
  */
 export function settings(env: Env): Promise<Settings> {
-  const from = JSON.stringify(checkedNames.map((name) => env[name]));
+  const given: Record<string, unknown> = { ...env };
+  const from = JSON.stringify(Object.keys(Variables.shape).map((name) => given[name] ?? null));
   if (checked?.from !== from) checked = { from, settings: check(env) };
   return checked.settings;
 }
@@ -153,10 +173,9 @@ async function check(env: Env): Promise<Settings> {
   }
   const variables = result.data;
   // The local Neon endpoint is chosen by a loopback host alone, so such a host must never reach another environment.
-  if (variables.ENVIRONMENT !== "development" && isLoopback(variables.DATABASE_URL)) {
-    throw new Error(
-      `The Worker is not configured. DATABASE_URL: must not be a loopback host in ${variables.ENVIRONMENT}`,
-    );
+  for (const name of ["DATABASE_URL", "BACKUP_DATABASE_URL", "ALERT_WEBHOOK_URL"] as const) {
+    if (variables.ENVIRONMENT !== "development" && variables[name] !== undefined && isLoopback(variables[name]))
+      throw new Error(`The Worker is not configured. ${name}: must not be a loopback host in ${variables.ENVIRONMENT}`);
   }
   // A page that came over plain HTTP may be anybody's by the time it runs.
   const plain = (origin: string) => origin.startsWith("http:") && !isLoopback(origin);
@@ -179,10 +198,14 @@ async function check(env: Env): Promise<Settings> {
   return {
     environment: variables.ENVIRONMENT,
     databaseUrl: variables.DATABASE_URL,
+    backupDatabaseUrl: variables.BACKUP_DATABASE_URL,
     signingKeys: [first, ...others],
     accessTokenSeconds: variables.JWT_EXPIRY,
     bcryptCost: variables.BCRYPT_COST,
     corsOrigins: variables.CORS_ORIGINS,
     maintenance: variables.MAINTENANCE === "on",
+    alertWebhookUrl: variables.ALERT_WEBHOOK_URL,
+    databaseLimitBytes: variables.DATABASE_LIMIT_BYTES,
+    bucketLimitBytes: variables.BUCKET_LIMIT_BYTES,
   };
 }

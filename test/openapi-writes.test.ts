@@ -6,8 +6,8 @@ import { problem } from "./support/problem.ts";
 import { insertClient, insertPo, insertVendor, references } from "./support/rows.ts";
 import { audited } from "./support/write.ts";
 
-// Accounts and sessions have tests of their own.
-const writes = operations.filter(({ method, path }) => method !== "GET" && !/^\/(auth|user)\b/.test(path));
+// Accounts, sessions and backups have tests of their own.
+const writes = operations.filter(({ method, path }) => method !== "GET" && !/^\/(auth|user|ops)\b/.test(path));
 const withBody = writes.filter((operation) => operation.requestBody);
 
 /** A value made of the schema's examples. */

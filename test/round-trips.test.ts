@@ -12,11 +12,14 @@ import {
   tokenFor,
 } from "./support/operations.ts";
 
-/** Before the work of a password: what it must be compared with, or whether the caller may make an account at all. */
-const compares = ["changePassword", "createAccount"];
+/**
+ * Before the work of a password: what it must be compared with, or whether the caller may make an account at all. And a
+ * snapshot has a connection of its own.
+ */
+const oneMore = ["changePassword", "createAccount", "makeBackup"];
 
 describe("a request", () => {
-  const others = guardedOperations.filter(({ operationId }) => !compares.includes(operationId));
+  const others = guardedOperations.filter(({ operationId }) => !oneMore.includes(operationId));
   it.each(titled(others))("makes one database round trip: %s", async (_title, operation) => {
     const { path, call: request } = await prepared(operation);
     const trips = await roundTrips(async () => {
@@ -38,12 +41,13 @@ describe("a request", () => {
   });
 });
 
-describe("a request about a password or a token", () => {
+describe("a request about a password, a token or a backup", () => {
   it.each([
     ["logIn", 2],
     ["changePassword", 2],
     ["createAccount", 2],
     ["refreshTokens", 1],
+    ["makeBackup", 2],
   ])("makes as few as it can: %s", async (id, expected) => {
     const operation = operations.find((each) => each.operationId === id);
     if (!operation) throw new Error(`there is no ${id}`);
