@@ -6,7 +6,7 @@ import { PassThrough, Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RestoreRefused, restore } from "../tools/backup/restore.ts";
-import { firstLine } from "../tools/backup/script.ts";
+import { firstLine, lastLine } from "../tools/backup/script.ts";
 import { migrate } from "../tools/migrate.ts";
 import { describeSchema, schemaDrift } from "../tools/schema.ts";
 import { TestServer } from "./support/node/database.ts";
@@ -32,7 +32,7 @@ const owner = (database: string) => oldest.url("nexgen_owner", database);
 
 /** What a migrated database of the oldest server holds, as a backup's text. */
 async function backupOf(database: string): Promise<string> {
-  return `${firstLine}\n${await pgDump(owner(database))}`;
+  return `${firstLine}\n${await pgDump(owner(database))}${lastLine}\n`;
 }
 
 /** The bytes as a file's stream has them. */
@@ -188,8 +188,13 @@ describe("a restore", () => {
         /^the file is damaged: gzip says "incorrect data check"$/,
       ],
       [
+        "plain text that is cut off between two statements",
+        () => Buffer.from(text.slice(0, text.lastIndexOf("\n--\n-- Name: "))),
+        /it ends after line \d+ without "-- nexgen backup complete": the rest is missing$/,
+      ],
+      [
         "plain text that is cut off",
-        () => Buffer.from(text).subarray(0, text.indexOf("\\.\n") - 10),
+        () => Buffer.from(text.slice(0, text.indexOf("\\.\n") - 10)),
         /ends in the middle of the data of/,
       ],
       ["an empty file", () => Buffer.alloc(0), /^the file is empty$/],

@@ -8,6 +8,7 @@ export type Piece =
   | { kind: "copy"; text: string; line: number; table: string; rows: number; data: AsyncIterable<Buffer> };
 
 export const firstLine = "-- nexgen backup";
+export const lastLine = "-- nexgen backup complete";
 const terminator = Buffer.from("\n\\.\n");
 const newline = 0x0a;
 const limitBytes = 16 * 1024 * 1024;
@@ -22,11 +23,15 @@ const transaction = /^(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE
 export async function* pieces(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
   const source = new Source(bytes);
   const first = await source.line();
-  if (!first?.startsWith(firstLine))
+  if (first?.trim() !== firstLine)
     throw new ScriptError(`it does not begin with "${firstLine}": it is not a backup that this API has made`);
   for (;;) {
     const statement = await nextStatement(source);
-    if (!statement) return;
+    if (!statement) {
+      if (source.last !== `${lastLine}\n`)
+        throw new ScriptError(`it ends after line ${source.lines} without "${lastLine}": the rest is missing`);
+      return;
+    }
     const { text, line } = statement;
     if (transaction.test(text)) throw new ScriptError(`line ${line} has "${text}": a restore is one transaction`);
     const name = copyCommand.exec(text)?.[1];
@@ -122,6 +127,8 @@ async function nextStatement(source: Source): Promise<{ text: string; line: numb
 class Source {
   /** How many lines have been read, data included. */
   lines = 0;
+  /** The last line of SQL that was read. */
+  last = "";
   private readonly chunks: AsyncIterator<Uint8Array>;
   private pending: Buffer = Buffer.alloc(0);
 
@@ -170,6 +177,7 @@ class Source {
     const text = this.pending.toString("utf8", 0, length);
     this.pending = this.pending.subarray(length);
     this.lines += 1;
+    this.last = text;
     return text;
   }
 
