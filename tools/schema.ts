@@ -28,7 +28,7 @@ export async function describeSchema(url: string): Promise<string[]> {
         query,
         query.includes("$1") ? [roles] : [],
       );
-      for (const { line, body } of rows) lines.push(body == null ? line : `${line} body ${hash(body)}`);
+      for (const { line, body } of rows) lines.push(body == null ? asReadBack(line) : `${line} body ${hash(body)}`);
     }
     await connection.query("COMMIT");
     return lines.sort();
@@ -36,6 +36,16 @@ export async function describeSchema(url: string): Promise<string[]> {
     await connection.end();
   }
 }
+
+/**
+ * PostgreSQL prints `IN` over varchar in a form that it reads back as another one of the same meaning: a database restored
+ * from any dump says it so, and is the same.
+ */
+export const asReadBack = (line: string) =>
+  line.replace(
+    /\(\(ARRAY\[((?:'[^']*'::character varying(?:, )?)+)\]\)::text\[\]\)/g,
+    (_, items: string) => `(ARRAY[${items.replace(/'[^']*'::character varying/g, "($&)::text")}])`,
+  );
 
 const hash = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 16);
 

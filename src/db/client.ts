@@ -40,7 +40,7 @@ export function prepare<Name extends string = never>(query: () => SQL): (values:
 }
 
 /** Values stay the text that Postgres sent: no float, no time zone of this process. */
-const asText = { getTypeParser: () => (value: string) => value };
+export const asText = { getTypeParser: () => (value: string) => value };
 
 const connections = new Map<string, NeonQueryFunction<false, false>>();
 
@@ -59,7 +59,7 @@ export const isLoopback = (url: string) => /^(localhost|127\.0\.0\.1)$/i.test(ne
  * The only difference between development and production: the driver talks to the endpoint that the URL names. The
  * settings refuse such a URL outside of development, and no deployed Worker could reach it.
  */
-function useLocalEndpoint(): void {
+export function useLocalEndpoint(): void {
   neonConfig.fetchEndpoint = (host, port) => `http://${host}:${port}/sql`;
   neonConfig.wsProxy = (host, port) => `${host}:${port}/v2`;
   neonConfig.useSecureWebSocket = false;

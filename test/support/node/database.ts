@@ -101,6 +101,15 @@ export class TestServer {
     if (!this.admin) throw new Error("the test server is not running");
     return this.admin.query(text);
   }
+
+  /** The same in a tested database, for what its owner may not do. */
+  async superuserIn(database: string, text: string): Promise<void> {
+    const url = new URL(this.superuserUrl);
+    url.pathname = `/${database}`;
+    const client = new pg.Client(url.href);
+    await client.connect();
+    await client.query(text).finally(() => client.end());
+  }
 }
 
 /**

@@ -1,0 +1,144 @@
+import { Client, type Connection } from "@neondatabase/serverless";
+import { asText, isLoopback, type Row, useLocalEndpoint } from "./client.ts";
+
+/**
+ * How values are printed and names are qualified in a snapshot. Whoever compares a restored table's COPY text with a
+ * manifest's checksum must have the same settings.
+ */
+export const snapshotSettings = `
+  SET LOCAL search_path = '';
+  SET LOCAL client_encoding = 'UTF8';
+  SET LOCAL timezone = 'UTC';
+  SET LOCAL datestyle = 'ISO, MDY';
+  SET LOCAL intervalstyle = 'postgres';
+  SET LOCAL extra_float_digits = 1;
+  SET LOCAL bytea_output = 'hex';
+  SET LOCAL xmloption = content;
+  SET LOCAL quote_all_identifiers = off;
+`;
+
+/** COPY text of one page. Its memory is used again for a later page, so that an isolate's does not grow. */
+export class CopyPage {
+  rows = 0;
+  private memory: Uint8Array;
+  private length = 0;
+
+  constructor(expectedBytes: number) {
+    this.memory = new Uint8Array(expectedBytes);
+  }
+
+  get bytes(): Uint8Array {
+    return this.memory.subarray(0, this.length);
+  }
+
+  clear(): void {
+    this.rows = 0;
+    this.length = 0;
+  }
+
+  append(chunk: Uint8Array): void {
+    const needed = this.length + chunk.length;
+    if (needed > this.memory.length) {
+      const larger = new Uint8Array(Math.max(needed, 2 * this.memory.length));
+      larger.set(this.bytes);
+      this.memory = larger;
+    }
+    this.memory.set(chunk, this.length);
+    this.length = needed;
+  }
+}
+
+/** One read-only snapshot of a database, over one connection. */
+export interface Snapshot {
+  rows(text: string): Promise<Row[]>;
+  /** Runs a `COPY … TO STDOUT` into `page`, whose former content goes. The driver knows no back-pressure: bound its rows. */
+  copy(text: string, page: CopyPage): Promise<void>;
+  end(): Promise<void>;
+}
+
+/** A lost connection may never say so; no page of a few megabytes takes this long. */
+const patienceMilliseconds = 120_000;
+
+/** Opens a snapshot of the database at `url`, which must be the direct host: the pooler keeps no session. */
+export async function openSnapshot(url: string): Promise<Snapshot> {
+  if (isLoopback(url)) useLocalEndpoint();
+  const client = new Client(url);
+  let lost: Error | undefined;
+  // Without a listener a connection that breaks between two queries would end the isolate.
+  client.on("error", (error: Error) => {
+    lost = error;
+  });
+  const end = async () => {
+    // A farewell on a connection that is gone would be an uncaught exception inside the driver.
+    if (lost) client.connection.stream.destroy();
+    else await within(client.end(), 5000).catch(() => {});
+  };
+  const run = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (lost) throw lost;
+    return within(work(), patienceMilliseconds);
+  };
+  try {
+    await run(() => client.connect());
+    await run(() =>
+      client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${snapshotSettings}
+        SET LOCAL row_security = off;
+        SET LOCAL statement_timeout = 0;
+        SET LOCAL lock_timeout = '30s';
+        SET LOCAL idle_in_transaction_session_timeout = '5min';`),
+    );
+  } catch (error) {
+    client.connection.stream.destroy();
+    throw error;
+  }
+  return {
+    rows: async (text) => (await run(() => client.query<Row>({ text, types: asText }))).rows,
+    copy: (text, page) => run(() => new Promise((done, failed) => client.query(new CopyOut(text, page, done, failed)))),
+    end,
+  };
+}
+
+/** A COPY TO STDOUT as pg's client runs queries; the driver brings none of its own. */
+class CopyOut {
+  private readonly text: string;
+  private readonly page: CopyPage;
+  private readonly done: () => void;
+  private readonly failed: (error: Error) => void;
+
+  constructor(text: string, page: CopyPage, done: () => void, failed: (error: Error) => void) {
+    this.text = text;
+    this.page = page;
+    this.done = done;
+    this.failed = failed;
+  }
+
+  submit(connection: Connection) {
+    this.page.clear();
+    connection.query(this.text);
+  }
+
+  // One message is one row; its chunk is a view into memory that the driver uses again.
+  handleCopyData(message: { chunk: Uint8Array }) {
+    this.page.append(message.chunk);
+    this.page.rows += 1;
+  }
+
+  handleCommandComplete() {}
+
+  handleReadyForQuery() {
+    this.done();
+  }
+
+  handleError(error: Error) {
+    this.failed(error);
+  }
+}
+
+async function within<T>(work: Promise<T>, milliseconds: number): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`the database gave no answer in ${milliseconds} ms`)), milliseconds);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
