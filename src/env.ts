@@ -29,10 +29,17 @@ export interface SigningKey {
 export interface Settings {
   environment: "development" | "staging" | "production";
   databaseUrl: string;
+  /** Role nexgen_backup, on a host that keeps a session. */
+  backupDatabaseUrl: string;
   signingKeys: readonly [SigningKey, ...SigningKey[]];
   accessTokenSeconds: number;
   /** bcrypt's work factor for new hashes; weaker ones are replaced at log-in. */
   bcryptCost: number;
+  /** Where alerts go; undefined: to the log alone. */
+  alertWebhookUrl: string | undefined;
+  /** Sizes that are alerted of; undefined: none. */
+  databaseLimitBytes: number | undefined;
+  bucketLimitBytes: number | undefined;
 }
 
 const postgresUrl = z.string().refine((value) => {
@@ -72,13 +79,27 @@ const keyList = z
       .refine((keys) => new Set(keys.map((each) => each.kid)).size === keys.length, "every kid must be different"),
   );
 
+const webhookUrl = z.string().refine((value) => {
+  const url = URL.parse(value);
+  return url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(value));
+}, "must be https://… (in development also http:// on this machine)");
+
+const limitBytes = z.coerce.number().int().positive().optional();
+
 const Variables = z.object({
   ENVIRONMENT: z.enum(["development", "staging", "production"]),
   DATABASE_URL: postgresUrl,
+  BACKUP_DATABASE_URL: postgresUrl.refine(
+    (value) => !URL.parse(value)?.hostname.includes("-pooler."),
+    "must be the direct host, without -pooler: a snapshot needs a session",
+  ),
   JWT_KEYS: keyList,
   JWT_EXPIRY: z.coerce.number().int().min(60).max(86_400),
   // Below 10 a stolen hash is guessed too fast (OWASP); above 14 one log-in takes over a second of CPU.
   BCRYPT_COST: z.coerce.number().int().min(10).max(14),
+  ALERT_WEBHOOK_URL: webhookUrl.optional(),
+  DATABASE_LIMIT_BYTES: limitBytes,
+  BUCKET_LIMIT_BYTES: limitBytes,
 });
 
 let checked: { from: string; settings: Promise<Settings> } | undefined;
@@ -88,7 +109,8 @@ let checked: { from: string; settings: Promise<Settings> } | undefined;
  * be, never its value.
  */
 export function settings(env: Env): Promise<Settings> {
-  const from = [env.ENVIRONMENT, env.DATABASE_URL, env.JWT_KEYS, env.JWT_EXPIRY, env.BCRYPT_COST].join("\n");
+  const given: Record<string, unknown> = { ...env };
+  const from = JSON.stringify(Object.keys(Variables.shape).map((name) => given[name] ?? null));
   if (checked?.from !== from) checked = { from, settings: check(env) };
   return checked.settings;
 }
@@ -105,11 +127,14 @@ async function check(env: Env): Promise<Settings> {
   }
   const variables = result.data;
   // The local Neon endpoint is chosen by a loopback host alone, so such a host must never reach another environment.
-  if (variables.ENVIRONMENT !== "development" && isLoopback(variables.DATABASE_URL)) {
-    throw new Error(
-      `The Worker is not configured. DATABASE_URL: must not be a loopback host in ${variables.ENVIRONMENT}`,
-    );
+  for (const name of ["DATABASE_URL", "BACKUP_DATABASE_URL", "ALERT_WEBHOOK_URL"] as const) {
+    if (variables.ENVIRONMENT !== "development" && variables[name] !== undefined && isLoopback(variables[name]))
+      throw new Error(`The Worker is not configured. ${name}: must not be a loopback host in ${variables.ENVIRONMENT}`);
   }
+  if (variables.BACKUP_DATABASE_URL === variables.DATABASE_URL)
+    throw new Error(
+      "The Worker is not configured. BACKUP_DATABASE_URL: must be the role nexgen_backup's, not DATABASE_URL",
+    );
   const [first, ...others] = await Promise.all(
     variables.JWT_KEYS.map(async ({ kid, key }) => ({
       kid,
@@ -123,8 +148,12 @@ async function check(env: Env): Promise<Settings> {
   return {
     environment: variables.ENVIRONMENT,
     databaseUrl: variables.DATABASE_URL,
+    backupDatabaseUrl: variables.BACKUP_DATABASE_URL,
     signingKeys: [first, ...others],
     accessTokenSeconds: variables.JWT_EXPIRY,
     bcryptCost: variables.BCRYPT_COST,
+    alertWebhookUrl: variables.ALERT_WEBHOOK_URL,
+    databaseLimitBytes: variables.DATABASE_LIMIT_BYTES,
+    bucketLimitBytes: variables.BUCKET_LIMIT_BYTES,
   };
 }

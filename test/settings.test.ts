@@ -10,6 +10,7 @@ const keys = (...list: unknown[]) => JSON.stringify(list);
 const good = {
   ENVIRONMENT: "production",
   DATABASE_URL: "postgres://nexgen_api:pass@ep-cool-1.ap-southeast-1.aws.neon.tech/nexgen",
+  BACKUP_DATABASE_URL: "postgres://nexgen_backup:pass@ep-cool-1.ap-southeast-1.aws.neon.tech/nexgen",
   JWT_KEYS: keys({ kid: "2026-11", key }),
   JWT_EXPIRY: "3600",
   BCRYPT_COST: "12",
@@ -26,6 +27,9 @@ describe("the Worker's settings", () => {
     expect(found).toMatchObject({
       environment: "production",
       databaseUrl: good.DATABASE_URL,
+      backupDatabaseUrl: good.BACKUP_DATABASE_URL,
+      alertWebhookUrl: undefined,
+      databaseLimitBytes: undefined,
       accessTokenSeconds: 900,
       bcryptCost: 12,
     });
@@ -42,6 +46,9 @@ describe("the Worker's settings", () => {
     ["the longest life of a token", { JWT_EXPIRY: "86400" }],
     ["the least work for a password", { BCRYPT_COST: "10" }],
     ["the most work for a password", { BCRYPT_COST: "14" }],
+    ["a webhook", { ALERT_WEBHOOK_URL: "https://hooks.example/T0/B0/x" }],
+    ["a webhook on this machine", { ENVIRONMENT: "development", ALERT_WEBHOOK_URL: "http://127.0.0.1:9/x" }],
+    ["limits of sizes", { DATABASE_LIMIT_BYTES: "536870912", BUCKET_LIMIT_BYTES: "1" }],
   ])("may be %s", async (_case, changes) => {
     await expect(check(changes)).resolves.toMatchObject({});
   });
@@ -66,6 +73,25 @@ describe("the Worker's settings", () => {
       { ENVIRONMENT: "staging", DATABASE_URL: `postgres://api:${secret}@localhost/c` },
     ],
     ["localhost in capitals", "DATABASE_URL", { DATABASE_URL: `postgres://api:${secret}@LOCALHOST/c` }],
+    ["no database for backups", "BACKUP_DATABASE_URL", { BACKUP_DATABASE_URL: undefined }],
+    ["a URL for backups that is none", "BACKUP_DATABASE_URL", { BACKUP_DATABASE_URL: secret }],
+    ["the API's role for backups", "BACKUP_DATABASE_URL", { BACKUP_DATABASE_URL: good.DATABASE_URL }],
+    [
+      "the pooler for backups",
+      "BACKUP_DATABASE_URL",
+      { BACKUP_DATABASE_URL: `postgres://b:${secret}@ep-cool-1-pooler.ap-southeast-1.aws.neon.tech/c` },
+    ],
+    [
+      "a loopback host for backups",
+      "BACKUP_DATABASE_URL",
+      { BACKUP_DATABASE_URL: `postgres://b:${secret}@127.0.0.1/c` },
+    ],
+    ["a webhook that is no URL", "ALERT_WEBHOOK_URL", { ALERT_WEBHOOK_URL: secret }],
+    ["an empty webhook", "ALERT_WEBHOOK_URL", { ALERT_WEBHOOK_URL: "" }],
+    ["a webhook without TLS", "ALERT_WEBHOOK_URL", { ALERT_WEBHOOK_URL: `http://hooks.example/${secret}` }],
+    ["a webhook on this machine", "ALERT_WEBHOOK_URL", { ALERT_WEBHOOK_URL: `http://127.0.0.1/${secret}` }],
+    ["a limit in words", "DATABASE_LIMIT_BYTES", { DATABASE_LIMIT_BYTES: secret }],
+    ["a limit of nothing", "BUCKET_LIMIT_BYTES", { BUCKET_LIMIT_BYTES: "0" }],
     ["no keys", "JWT_KEYS", { JWT_KEYS: undefined }],
     ["an empty text as keys", "JWT_KEYS", { JWT_KEYS: "" }],
     ["keys that are no JSON", "JWT_KEYS", { JWT_KEYS: secret }],

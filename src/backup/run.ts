@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { openSnapshot } from "../db/snapshot.ts";
 import { type DumpProgress, dump, hex } from "./dump.ts";
-import { type Lock, takeLock } from "./lock.ts";
+import { type CurrentRun, type Lock, takeLock } from "./lock.ts";
 import type { Manifest } from "./manifest.ts";
 import { dataKey, lastFailureKey, manifestKey, sweepData } from "./store.ts";
 import { GzipUpload } from "./upload.ts";
@@ -25,17 +25,28 @@ export interface BackupSource {
 /** The id of a backup that is made now. */
 export const today = () => new Date().toISOString().slice(0, 10);
 
+type Progress = (now: DumpProgress) => void | Promise<void>;
+
 /**
  * Makes today's backup, reads it back from R2 and only then writes its manifest, which replaces an earlier one of today.
  * `afterwards` is for what must not happen without a proven new backup. A run that fails leaves nothing visible but
  * `run/last-failure.json`. Throws AlreadyRunning when another run is alive.
  */
 export async function runBackup(
+  source: BackupSource,
+  progress?: Progress,
+  afterwards?: (made: Manifest) => Promise<void>,
+): Promise<Manifest> {
+  return runUnder(await takeLock(source.bucket), source, progress, afterwards);
+}
+
+/** The same for who has taken the lock already; it is released in any case. */
+export async function runUnder(
+  lock: Lock,
   { bucket, databaseUrl }: BackupSource,
-  progress: (now: DumpProgress) => void | Promise<void> = () => {},
+  progress: Progress = () => {},
   afterwards: (made: Manifest) => Promise<void> = async () => {},
 ): Promise<Manifest> {
-  const lock = await takeLock(bucket);
   try {
     await tidyUp(bucket, lock);
     const manifest = await store(bucket, databaseUrl, lock, progress);
@@ -54,6 +65,12 @@ export async function runBackup(
     });
     throw error;
   }
+}
+
+/** Clears up after a run that died, and notes that it failed. Throws AlreadyRunning when another run was faster. */
+export async function buryDeadRun(bucket: R2Bucket, dead: CurrentRun): Promise<void> {
+  const lock = await takeLock(bucket);
+  await giveUp(bucket, lock, new Error(`the run that began at ${dead.started_at} died`));
 }
 
 async function giveUp(bucket: R2Bucket, lock: Lock, error: unknown): Promise<void> {
@@ -85,12 +102,7 @@ async function abortUpload(upload: R2MultipartUpload): Promise<void> {
 }
 
 /** Dumps into R2 and proves it by reading it back. */
-async function store(
-  bucket: R2Bucket,
-  databaseUrl: string,
-  lock: Lock,
-  progress: (now: DumpProgress) => void | Promise<void>,
-): Promise<Manifest> {
+async function store(bucket: R2Bucket, databaseUrl: string, lock: Lock, progress: Progress): Promise<Manifest> {
   const { run_id, started_at } = lock.run;
   const id = started_at.slice(0, 10);
   const key = dataKey(id, run_id);

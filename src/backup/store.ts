@@ -22,7 +22,7 @@ export async function findManifest(bucket: R2Bucket, id: string): Promise<Manife
 /** Ids of the backups there are, oldest first. */
 export async function listBackupIds(bucket: R2Bucket): Promise<string[]> {
   const keys = await listKeys(bucket, "manifest/");
-  return keys.map((key) => key.slice("manifest/".length, -".json".length)).sort();
+  return keys.flatMap((key) => /^manifest\/(\d{4}-\d\d-\d\d)\.json$/.exec(key)?.[1] ?? []).sort();
 }
 
 /** The manifests of all backups, newest first. */
@@ -33,12 +33,24 @@ export async function listManifests(bucket: R2Bucket): Promise<Manifest[]> {
   return manifests.filter((manifest) => manifest !== undefined);
 }
 
-export async function listKeys(bucket: R2Bucket, prefix: string): Promise<string[]> {
-  const keys: string[] = [];
+/** Whether the data object is there, in full length. */
+export async function isWhole(bucket: R2Bucket, manifest: Manifest): Promise<boolean> {
+  return (await bucket.head(manifest.key))?.size === manifest.bytes;
+}
+
+export const listKeys = async (bucket: R2Bucket, prefix: string): Promise<string[]> =>
+  (await listObjects(bucket, prefix)).map((object) => object.key);
+
+/** Of everything in the bucket. */
+export const bucketBytes = async (bucket: R2Bucket): Promise<number> =>
+  (await listObjects(bucket, "")).reduce((sum, object) => sum + object.size, 0);
+
+async function listObjects(bucket: R2Bucket, prefix: string): Promise<R2Object[]> {
+  const objects: R2Object[] = [];
   for (let cursor: string | undefined; ; ) {
     const page = await bucket.list({ prefix, ...(cursor === undefined ? {} : { cursor }) });
-    keys.push(...page.objects.map((object) => object.key));
-    if (!page.truncated) return keys;
+    objects.push(...page.objects);
+    if (!page.truncated) return objects;
     cursor = page.cursor;
   }
 }

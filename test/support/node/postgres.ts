@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,7 +47,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
   // CREATE DATABASE from a template allows nobody else in it, another clone neither: one at a time.
   let turn: Promise<unknown> = Promise.resolve();
-  const control = createServer((_request, response) => {
+  const inbox = webhookInbox();
+  const control = createServer((request, response) => {
+    if (request.url?.startsWith("/inbox/")) return void inbox(request, response);
     turn = turn
       .then(async () => {
         const name = `test_${randomBytes(6).toString("hex")}`;
@@ -80,5 +82,26 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await admin.end();
     await cluster.stop();
     await rm(directory, { recursive: true, force: true });
+  };
+}
+
+/**
+ * Somebody's webhook: `/inbox/NAME` keeps what is posted to it and answers it, oldest first, to a GET. The first posts to
+ * `/inbox/NAME?refuse=N` are answered 500.
+ */
+function webhookInbox() {
+  const posts = new Map<string, unknown[]>();
+  const refused = new Map<string, number>();
+  return async (request: IncomingMessage, response: ServerResponse) => {
+    const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost");
+    const kept = posts.get(pathname) ?? [];
+    if (request.method === "GET") return void response.end(JSON.stringify(kept));
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const times = (refused.get(pathname) ?? 0) + 1;
+    refused.set(pathname, times);
+    if (times <= Number(searchParams.get("refuse") ?? 0)) return void response.writeHead(500).end();
+    posts.set(pathname, [...kept, JSON.parse(Buffer.concat(chunks).toString("utf8"))]);
+    response.end();
   };
 }
