@@ -3,6 +3,7 @@ import { bodyLimit } from "hono/body-limit";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { authRoutes } from "./auth/routes.ts";
+import { backupRoutes } from "./backup/routes.ts";
 import { clientRoutes } from "./client/routes.ts";
 import { createDb } from "./db/client.ts";
 import { docsHeaders, docsRoutes } from "./docs/routes.ts";
@@ -66,6 +67,7 @@ app.route("/", vendorRoutes);
 app.route("/", poRoutes);
 app.route("/", lineItemRoutes);
 app.route("/", opsRoutes);
+app.route("/", backupRoutes);
 app.route("/", docsRoutes);
 assertEveryOperationIsGuarded(app);
 

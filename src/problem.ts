@@ -21,6 +21,7 @@ export const kinds = {
   "unsupported-media-type": { status: 415, title: "The media type of the body is not supported" },
   "validation-failed": { status: 422, title: "The request does not validate" },
   "too-many-requests": { status: 429, title: "Too many requests" },
+  "backup-failed": { status: 500, title: "The backup failed" },
   internal: { status: 500, title: "Something went wrong on our side" },
   unavailable: { status: 503, title: "The service is not available right now" },
 } as const satisfies Record<string, { status: ContentfulStatusCode; title: string }>;
@@ -158,7 +159,7 @@ function asProblem(error: unknown): Problem {
 /** The error body of every failed request. A 5xx is logged here, once, with its cause; the caller never sees that. */
 export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
   const problem = asProblem(error);
-  const { status, title } = kinds[problem.kind];
+  const { status } = kinds[problem.kind];
   // An error before the first middleware has no id yet.
   const requestId = c.get("requestId") ?? crypto.randomUUID();
   if (status >= 500) {
@@ -171,7 +172,14 @@ export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
       }),
     );
   }
-  const body: z.infer<typeof ProblemBody> = {
+  const body = problemBody(problem, requestId);
+  return c.body(JSON.stringify(body), status, { ...problem.headers, "Content-Type": "application/problem+json" });
+}
+
+/** What a problem looks like to the caller. */
+export function problemBody(problem: Problem, requestId: string): z.infer<typeof ProblemBody> {
+  const { status, title } = kinds[problem.kind];
+  return {
     type: `/problems/${problem.kind}`,
     title,
     status,
@@ -179,7 +187,6 @@ export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
     instance: `urn:request:${requestId}`,
     ...(problem.errors && { errors: problem.errors }),
   };
-  return c.body(JSON.stringify(body), status, { ...problem.headers, "Content-Type": "application/problem+json" });
 }
 
 function describe(cause: unknown): Record<string, unknown> {

@@ -14,8 +14,8 @@ const faults = (schema: JsonSchema, value: unknown): OutputUnit[] =>
   // The references of the document begin at its root.
   new Validator({ ...withoutExamples(schema), components }, "2020-12", false).validate(value).errors;
 
-// Accounts and sessions have tests of their own.
-const writes = operations.filter(({ method, path }) => method !== "GET" && !/^\/(auth|user)\b/.test(path));
+// Accounts, sessions and backups have tests of their own.
+const writes = operations.filter(({ method, path }) => method !== "GET" && !/^\/(auth|user|ops)\b/.test(path));
 const withBody = writes.filter((operation) => operation.requestBody);
 
 const isObject = (value: unknown): value is JsonSchema =>

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { kinds, type ProblemKind } from "../src/problem.ts";
 import { call, roundTrips, signIn, sql } from "./support/api.ts";
 import { freshDatabase } from "./support/database.ts";
-import { anyIds, fill, guardedOperations, operations, prepared, rows, titled, tokenFor } from "./support/operations.ts";
+import { anyIds, fill, guardedOperations, operations, prepared, titled } from "./support/operations.ts";
 import { problem } from "./support/problem.ts";
 
 const post = (body: string, headers: Record<string, string> = {}) =>
@@ -225,8 +225,8 @@ describe("a path", () => {
 
   it("takes HEAD wherever it takes GET, with no body", async () => {
     for (const operation of operations.filter((each) => each.method === "GET")) {
-      const path = fill(operation.path, await rows());
-      const response = await call(path, { method: "HEAD", token: await tokenFor(operation) });
+      const { path, call: request } = await prepared(operation);
+      const response = await call(path, { ...request, method: "HEAD" });
       expect(response.status).toBe(200);
       expect(await response.text()).toBe("");
     }

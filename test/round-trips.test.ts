@@ -12,11 +12,11 @@ import {
   tokenFor,
 } from "./support/operations.ts";
 
-/** The password that it must be compared with is in the database: one more. */
-const compares = ["changePassword"];
+/** One more: the password that it must be compared with is in the database; a snapshot has a connection of its own. */
+const oneMore = ["changePassword", "makeBackup"];
 
 describe("a request", () => {
-  const others = guardedOperations.filter(({ operationId }) => !compares.includes(operationId));
+  const others = guardedOperations.filter(({ operationId }) => !oneMore.includes(operationId));
   it.each(titled(others))("makes one database round trip: %s", async (_title, operation) => {
     const { path, call: request } = await prepared(operation);
     const trips = await roundTrips(async () => {
@@ -38,11 +38,12 @@ describe("a request", () => {
   });
 });
 
-describe("a request about a password or a token", () => {
+describe("a request about a password, a token or a backup", () => {
   it.each([
     ["logIn", 2],
     ["changePassword", 2],
     ["refreshTokens", 1],
+    ["makeBackup", 2],
   ])("makes as few as it can: %s", async (id, expected) => {
     const operation = operations.find((each) => each.operationId === id);
     if (!operation) throw new Error(`there is no ${id}`);

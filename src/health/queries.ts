@@ -14,3 +14,17 @@ export async function databaseBytes(db: Db): Promise<number> {
   const [rows] = await db.read(size({}));
   return Number(rows?.[0]?.bytes);
 }
+
+const migrations = prepare(
+  () => sql`SELECT count(*) AS applied, coalesce(max(created_at), 0) AS newest FROM "Finances".schema_migration`,
+);
+
+/** How large the database is, and which migrations it has had; `newestMigration` is drizzle's `when`. */
+export async function databaseState(db: Db) {
+  const [sizes, counts] = await db.read(size({}), migrations({}));
+  return {
+    bytes: Number(sizes?.[0]?.bytes),
+    migrations: Number(counts?.[0]?.applied),
+    newestMigration: Number(counts?.[0]?.newest),
+  };
+}

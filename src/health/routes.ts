@@ -1,8 +1,11 @@
 import { createRoute, z } from "@hono/zod-openapi";
+import migrationJournal from "../../drizzle/meta/_journal.json" with { type: "json" };
 import packageJson from "../../package.json" with { type: "json" };
-import { feature, json, open } from "../openapi.ts";
+import { backupFaults, backupState } from "../backup/state.ts";
+import { feature, guarded, json, noQuery, open } from "../openapi.ts";
 import { problems, unavailable } from "../problem.ts";
-import { pingDatabase } from "./queries.ts";
+import { type Check, DetailedHealth } from "./contract.ts";
+import { databaseState, pingDatabase } from "./queries.ts";
 
 const Health = z
   .strictObject({
@@ -15,41 +18,98 @@ const Health = z
 /** A monitor wants a clear no sooner than a late yes. */
 const patienceMilliseconds = 2500;
 
-export const healthRoutes = feature().openapi(
-  createRoute({
-    ...open,
-    method: "get",
-    path: "/health",
-    operationId: "checkHealth",
-    tags: ["health"],
-    summary: "Whether the service and its database answer",
-    request: {
-      query: z.strictObject({
-        probe: z
-          .enum(["live"])
-          .optional()
-          .openapi({ example: "live", description: "Leave the database alone, so that it may sleep" }),
-      }),
-    },
-    responses: { 200: json(Health, "All is well"), ...problems(422) },
-  }),
-  async (c) => {
-    const { probe } = c.req.valid("query");
-    if (probe !== "live") {
-      await Promise.race([pingDatabase(c.var.db), tooLate()]).catch((cause: unknown) => {
-        throw unavailable("The database does not answer.", { cause });
-      });
-    }
-    return c.json(
-      {
-        status: "ok" as const,
-        database: probe === "live" ? ("not-checked" as const) : ("up" as const),
-        version: packageJson.version,
+/** The newest migration that this code was made for. */
+const expectedMigration = Math.max(...migrationJournal.entries.map((entry) => entry.when));
+
+const detailedProblems = problems(401, 403, 422);
+
+export const healthRoutes = feature()
+  .openapi(
+    createRoute({
+      ...open,
+      method: "get",
+      path: "/health",
+      operationId: "checkHealth",
+      tags: ["health"],
+      summary: "Whether the service and its database answer",
+      request: {
+        query: z.strictObject({
+          probe: z
+            .enum(["live"])
+            .optional()
+            .openapi({ example: "live", description: "Leave the database alone, so that it may sleep" }),
+        }),
       },
-      200,
-    );
-  },
-);
+      responses: { 200: json(Health, "All is well"), ...problems(422) },
+    }),
+    async (c) => {
+      const { probe } = c.req.valid("query");
+      if (probe !== "live") {
+        await Promise.race([pingDatabase(c.var.db), tooLate()]).catch((cause: unknown) => {
+          throw unavailable("The database does not answer.", { cause });
+        });
+      }
+      return c.json(
+        {
+          status: "ok" as const,
+          database: probe === "live" ? ("not-checked" as const) : ("up" as const),
+          version: packageJson.version,
+        },
+        200,
+      );
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("admin"),
+      method: "get",
+      path: "/health/detailed",
+      operationId: "checkHealthInDetail",
+      tags: ["health"],
+      summary: "Whether the database is migrated and the backups are good",
+      request: { query: noQuery },
+      responses: {
+        200: json(DetailedHealth, "All is well"),
+        ...detailedProblems,
+        503: {
+          description: "Something is failing; or: the service is not available right now",
+          content: { "application/json": { schema: DetailedHealth }, ...detailedProblems[503].content },
+        },
+      },
+    }),
+    async (c) => {
+      const { bytes, migrations, newestMigration } = await databaseState(c.var.db);
+      const state = await backupState(c.env.BACKUPS);
+      const { newest, run, lastFailure } = state;
+      const faults = backupFaults(state, Date.now());
+      const check = (name: Check["name"], fault: string | undefined): Check =>
+        fault === undefined ? { name, status: "ok" } : { name, status: "failing", detail: fault };
+      const checks = [
+        check(
+          "migrations",
+          newestMigration < expectedMigration ? "The database is behind: npm run db:migrate." : undefined,
+        ),
+        check("backup_age", faults.find(({ kind }) => kind === "backup-stale")?.text),
+        check("backup_run", faults.find(({ kind }) => kind === "backup-died" || kind === "backup-failed")?.text),
+      ];
+      const failing = checks.some(({ status }) => status === "failing");
+      return c.json(
+        {
+          status: failing ? ("failing" as const) : ("ok" as const),
+          version: packageJson.version,
+          checks,
+          database: { bytes, migrations },
+          backup: {
+            newest_id: newest?.id ?? null,
+            age_seconds: newest ? Math.floor((Date.now() - Date.parse(newest.started_at)) / 1000) : null,
+            running_since: run && !run.died ? run.run.started_at : null,
+            last_failure: lastFailure ? { at: lastFailure.at, reason: lastFailure.reason } : null,
+          },
+        },
+        failing ? 503 : 200,
+      );
+    },
+  );
 
 const tooLate = () =>
   new Promise<never>((_, reject) => {

@@ -15,8 +15,11 @@ interface Call {
 }
 
 /** A request through the Worker's front door. */
-export function call(path: string, { method = "GET", token, body, bytes, headers = {} }: Call = {}): Promise<Response> {
-  return exports.default.fetch(`https://api.test${path}`, {
+export async function call(
+  path: string,
+  { method = "GET", token, body, bytes, headers = {} }: Call = {},
+): Promise<Response> {
+  const response = await exports.default.fetch(`https://api.test${path}`, {
     method,
     redirect: "manual",
     headers: {
@@ -29,6 +32,9 @@ export function call(path: string, { method = "GET", token, body, bytes, headers
     ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
     ...(bytes !== undefined && { body: bytes }),
   });
+  // Read to its end, for what it tells of goes on until then.
+  if (response.headers.get("Content-Type") !== "application/x-ndjson") return response;
+  return new Response(await response.text(), response);
 }
 
 /** The body of a successful read, parsed with the strict contract: a leaked column fails. */
