@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { takeLock } from "../src/backup/lock.ts";
 import type { Manifest } from "../src/backup/manifest.ts";
+import { listKeys } from "../src/backup/store.ts";
 import { configuredBucket, remoteConfig } from "../tools/backup/bucket.ts";
 import { firstLine, lastLine } from "../tools/backup/script.ts";
 import { dumping } from "./support/node/backup.ts";
@@ -70,10 +72,10 @@ describeServers(
     it("lists backups, newest first, for people and as JSON; none is an empty array", async () => {
       const { out, code } = await backup("list");
       expect(code).toBe(0);
-      expect(out).toMatch(/^backup +age +size +rows +state\n2026-11-25 +.* +403 +.*good\n2026-11-24 +/);
+      expect(out).toMatch(/^backup +age +size +rows +kept as +state\n2026-11-25 +.* +403 +.*good\n2026-11-24 +/);
       const listed = JSON.parse((await backup("list", "--json")).out);
       expect(listed).toMatchObject([
-        { id: "2026-11-25", bytes: newest.bytes.length, rows: 403, state: "good", at: "2026-11-25T02:00:05.000Z" },
+        { id: "2026-11-25", bytes: newest.bytes.length, rows: 403, state: "good", at: "2026-11-25T02:00:00.000000Z" },
         { id: "2026-11-24", state: "good" },
       ]);
       const nothing = await temporaryDataDirectory();
@@ -96,12 +98,45 @@ describeServers(
         out: "",
         err: `backup: ${output} exists already: choose another name, or replace it with --yes\n`,
       });
-      expect((await backup("download", "2026-11-24", "--output", output, "--yes")).code).toBe(0);
-      expect(gunzipSync(await readFile(output)).toString()).toMatch(/^-- nexgen backup\n/);
-      expect(await backup("download", "2026-11-23", "--output", join(files, "none"))).toMatchObject({
+      expect(await backup("download", "2026-11-23", "--output", output, "--yes")).toMatchObject({
         code: 1,
         err: "backup: there is no backup 2026-11-23. There are: 2026-11-24, 2026-11-25\n",
       });
+    });
+
+    it("prunes what no tier keeps, after a yes, and nothing while the newest is not whole or a run is going on", async () => {
+      const pruned = await temporaryDataDirectory();
+      const prune = (...args: string[]) => start(["prune", ...args], {}, pruned).ended;
+      const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
+      const dumped = await dumpOf(new URL(original).pathname.slice(1));
+      const [newestId, middle, oldest] = [daysAgo(1), daysAgo(2), daysAgo(400)];
+      // Open all the while, as the dev stack has it.
+      await inBucket(pruned, async (bucket) => {
+        await storeBackup(bucket, oldest, dumped);
+        await storeBackup(bucket, middle, dumped);
+        const { manifest, bytes } = await storeBackup(bucket, newestId, dumped);
+        await bucket.put("data/loose", "of a run that died");
+        const all = await listKeys(bucket, "");
+
+        expect(await prune()).toMatchObject({ code: 1, err: "backup: Delete 1 of 3 backups? Say --yes.\n" });
+        await bucket.put(manifest.key, bytes.subarray(1));
+        expect(await prune("--yes")).toMatchObject({
+          code: 1,
+          err: expect.stringContaining(`${newestId}, is not whole`),
+        });
+        await bucket.put(manifest.key, bytes);
+        const lock = await takeLock(bucket);
+        expect(await prune("--yes")).toMatchObject({ code: 1, err: expect.stringContaining("already running since") });
+        await lock.release();
+        expect(await listKeys(bucket, "")).toEqual(all);
+
+        const { code, out } = await prune("--yes");
+        expect(code).toBe(0);
+        expect(out).toMatch(new RegExp(`^backup .*\\n${oldest} .*\\nDeleted 1 of 3 backups\\.\\n$`));
+        expect(await listKeys(bucket, "")).toEqual(all.filter((key) => !key.includes(oldest) && key !== "data/loose"));
+        expect((await prune("--yes")).out).toBe("Every backup is kept by a tier: nothing to delete.\n");
+      });
+      await removeDataDirectory(pruned);
     });
 
     it("leaves no file of a backup that is damaged", async () => {
@@ -197,7 +232,8 @@ describeServers(
     it("explains itself", async () => {
       const { code, out } = await backup("--help");
       expect(code).toBe(0);
-      for (const word of ["list", "create", "download", "verify", "restore", "Exit codes"]) expect(out).toContain(word);
+      for (const word of ["list", "create", "download", "verify", "restore", "prune", "Exit codes"])
+        expect(out).toContain(word);
     });
 
     it("asks wrangler for the bucket that an environment of wrangler.toml has, and for no other", async () => {

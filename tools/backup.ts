@@ -1,12 +1,20 @@
 import { createReadStream, existsSync, statSync } from "node:fs";
-import { password as askPassword } from "@inquirer/prompts";
+import { password as askPassword, confirm } from "@inquirer/prompts";
 import { Command, CommanderError, Option } from "commander";
-import type { Manifest } from "../src/backup/manifest.ts";
-import { listManifests } from "../src/backup/store.ts";
+import { findCurrentRun, takeLock } from "../src/backup/lock.ts";
+import { findManifest, manifestKey, sweepData } from "../src/backup/store.ts";
 import { type Environment, environments, type OpenBucket, openBucket } from "./backup/bucket.ts";
-import { checkedUrl, createByRoute, demoAccount, fireCron, type ProgressLine, withStack } from "./backup/create.ts";
+import {
+  type Account,
+  checkedUrl,
+  createByRoute,
+  demoAccount,
+  fireCron,
+  type Made,
+  withStack,
+} from "./backup/create.ts";
 import { download, expectedRows, findBackup, Refused, storedFile } from "./backup/download.ts";
-import { age, count, progress, seconds, size, table } from "./backup/report.ts";
+import { age, count, progress, seconds, size, table, ticker } from "./backup/report.ts";
 import { type Restored, restore } from "./backup/restore.ts";
 import type { Verified } from "./backup/verify.ts";
 import { ownerDatabaseUrl, runningStack } from "./stack.ts";
@@ -49,10 +57,10 @@ command("list", "show every backup, newest first")
   .option("--json", "an array; [] until a backup is complete")
   .action((options: Place & { json?: true }) =>
     withBucket(options, async ({ bucket, name }) => {
-      const listed = await Promise.all((await listManifests(bucket)).map((manifest) => described(bucket, manifest)));
-      if (options.json) console.log(JSON.stringify(listed, undefined, 2));
-      else if (listed.length === 0) console.log(`No backup in ${name} yet: npm run backup -- create`);
-      else console.log(listText(listed));
+      const backups = await listed(bucket);
+      if (options.json) console.log(JSON.stringify(backups, undefined, 2));
+      else if (backups.length === 0) console.log(`No backup in ${name} yet: npm run backup -- create`);
+      else console.log(listText(backups));
     }),
   );
 
@@ -109,6 +117,34 @@ command("restore", "restore a backup into an empty database, whole or not at all
   .option("--json", "print the result as JSON")
   .action((source: string, options: Place & { databaseUrl: string; json?: true }) => restoreInto(source, options));
 
+command("prune", "delete the backups that no tier keeps; the Worker does so every night")
+  .option("--yes", "do not ask")
+  .action((options: Place & { yes?: true }) =>
+    withBucket(options, async ({ bucket }) => {
+      const backups = await listed(bucket);
+      const going = backups.filter(({ tiers }) => tiers.length === 0);
+      if (going.length === 0) return console.log("Every backup is kept by a tier: nothing to delete.");
+      const [newest] = backups;
+      if (newest?.state !== "good")
+        throw new Refused(
+          `the newest backup, ${newest?.id}, is not whole: nothing is deleted while it is not replaced`,
+        );
+      console.log(listText(going));
+      if (!(await agreed(`Delete ${going.length} of ${backups.length} backups?`, options.yes)))
+        return console.log("Nothing was deleted.");
+      const current = await findCurrentRun(bucket);
+      if (current?.died) throw new Refused("the last run died: the next backup clears up after it, prune after that");
+      const lock = await takeLock(bucket);
+      try {
+        for (const { id } of going) await bucket.delete(manifestKey(id));
+        await sweepData(bucket);
+      } finally {
+        await lock.release();
+      }
+      console.log(`Deleted ${going.length} of ${backups.length} backups.`);
+    }),
+  );
+
 /** The schema is compared with the database that the backup is of, where that is in reach. */
 async function live(options: Place & { databaseUrl?: string }): Promise<string | undefined> {
   const given = options.databaseUrl ?? process.env.OWNER_DATABASE_URL;
@@ -116,29 +152,33 @@ async function live(options: Place & { databaseUrl?: string }): Promise<string |
   return options.remote ? undefined : runningStack()?.ownerUrl;
 }
 
-interface Listed {
-  id: string;
-  at: string;
-  bytes: number;
-  rows: number;
-  state: "good" | "lost" | "damaged";
+const today = () => new Date().toISOString().slice(0, 10);
+
+/** A backup as GET /ops/backups has it. */
+interface Backup extends Made {
+  age_seconds: number;
+  /** What it is kept as; none: the next pruning takes it. */
+  tiers: string[];
+  state: "good" | "damaged";
 }
 
-async function described(bucket: R2Bucket, manifest: Manifest): Promise<Listed> {
-  const object = await bucket.head(manifest.key);
-  return {
-    id: manifest.id,
-    at: manifest.finished_at,
-    bytes: manifest.bytes,
-    rows: manifest.tables.reduce((sum, { rows }) => sum + rows, 0),
-    state: object === null ? "lost" : object.size === manifest.bytes ? "good" : "damaged",
-  };
+async function listed(bucket: R2Bucket): Promise<Backup[]> {
+  // By a computed name: the Worker's types are not the tools' types.
+  const list = new URL("../src/backup/list.ts", import.meta.url).href;
+  const { listBackups } = (await import(list)) as { listBackups(bucket: R2Bucket): Promise<Backup[]> };
+  return listBackups(bucket);
 }
 
-function listText(listed: Listed[]): string {
-  const now = Date.now();
-  const lines = listed.map(({ id, at, bytes, rows, state }) => [id, age(at, now), size(bytes), count(rows), state]);
-  return table(["backup", "age", "size", "rows", "state"], lines, [1, 2, 3]);
+function listText(backups: Backup[]): string {
+  const lines = backups.map(({ id, age_seconds, bytes, rows, tiers, state }) => [
+    id,
+    age(age_seconds),
+    size(bytes),
+    count(rows),
+    tiers.join(", ") || "-",
+    state,
+  ]);
+  return table(["backup", "age", "size", "rows", "kept as", "state"], lines, [1, 2, 3]);
 }
 
 async function create(options: Place & { url?: string; username?: string }): Promise<void> {
@@ -147,45 +187,32 @@ async function create(options: Place & { url?: string; username?: string }): Pro
   if (options.url) {
     if (!options.username) throw new Refused("--url needs --username, the account of an admin there");
     const url = checkedUrl(options.url);
-    const account = { username: options.username, password: await password(options.username) };
-    await createByRoute(url, account, showProgress());
-    return;
+    return createAs({ username: options.username, password: await password(options.username) }, url);
   }
-  await withStack(async (url) => {
-    const account = options.username
-      ? { username: options.username, password: await password(options.username) }
-      : demoAccount();
-    if (account) await createByRoute(url, account, showProgress());
-    else await createByCron(url);
-  }, signal);
+  const account = options.username
+    ? { username: options.username, password: await password(options.username) }
+    : demoAccount();
+  if (account) return withStack((url) => createAs(account, url), signal);
+  // Nobody's account: the nightly run does it, which makes one a day.
+  const ofToday = () => withBucket({}, ({ bucket }) => findManifest(bucket, today()));
+  if (await ofToday())
+    throw new Refused("today has its backup already. An admin of this database can replace it: --username NAME");
+  await withStack(fireCron, signal);
+  const made = await ofToday();
+  if (!made) throw new Refused("the backup failed: see the Worker's log");
+  console.log(madeText({ ...made, rows: made.tables.reduce((sum, { rows }) => sum + rows, 0) }));
 }
 
-async function createByCron(url: URL): Promise<void> {
-  const newest = () => withBucket({}, async ({ bucket }) => (await listManifests(bucket))[0]);
-  const before = await newest();
-  await fireCron(url);
-  const after = await newest();
-  if (!after || after.run_id === before?.run_id)
-    throw new Refused(
-      "nothing was made: today has its backup, and the nightly run makes one a day. An admin can replace it: --username NAME",
-    );
-  console.log(
-    madeText(
-      after.id,
-      after.bytes,
-      after.tables.reduce((sum, { rows }) => sum + rows, 0),
-      after.duration_ms / 1000,
-    ),
-  );
+async function createAs(account: Account, url: URL): Promise<void> {
+  const line = ticker();
+  const made = await createByRoute(url, account, ({ table, rows, bytes }) =>
+    line.show(`dumping ${table}`, `${count(rows)} rows, ${size(bytes)} in all`),
+  ).finally(line.end);
+  console.log(madeText(made));
 }
 
-const madeText = (id: string, bytes: number, rows: number, took: number) =>
-  `Backup ${id}: ${count(rows)} rows, ${size(bytes)}, in ${seconds(took)}, read back and found whole.`;
-
-/** Every line of progress on a terminal in one place, elsewhere as it is. */
-function showProgress(): (line: ProgressLine) => void {
-  return (line) => console.log(JSON.stringify(line));
-}
+const madeText = ({ id, bytes, rows, duration_ms }: Made) =>
+  `Backup ${id}: ${count(rows)} rows, ${size(bytes)}, in ${seconds(duration_ms / 1000)}, read back and found whole.`;
 
 const idPattern = /^\d{4}-\d{2}-\d{2}$/;
 
@@ -269,13 +296,21 @@ async function password(username: string): Promise<string> {
   return askPassword({ message: `Password of ${username}`, mask: true }, { signal });
 }
 
+/** Whoever cannot be asked must have said --yes. */
+async function agreed(question: string, yes: true | undefined): Promise<boolean> {
+  if (yes) return true;
+  if (!process.stdin.isTTY) throw new Refused(`${question} Say --yes.`);
+  return confirm({ message: question, default: false }, { signal });
+}
+
 async function main(): Promise<number> {
   try {
     await program.parseAsync();
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    if (signal.aborted) {
+    // The latter is Ctrl-C at a prompt.
+    if (signal.aborted || (error instanceof Error && error.name === "ExitPromptError")) {
       console.error("backup: interrupted; nothing was changed.");
       return 130;
     }

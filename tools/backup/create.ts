@@ -11,8 +11,22 @@ export interface Account {
   password: string;
 }
 
-/** One line of the progress that POST /ops/backups answers. */
-export type ProgressLine = Record<string, unknown>;
+/** So many rows of that table so far, and bytes of SQL in all. */
+export interface Progress {
+  table: string;
+  rows: number;
+  bytes: number;
+}
+
+export interface Made {
+  id: string;
+  rows: number;
+  bytes: number;
+  duration_ms: number;
+}
+
+/** The lines of POST /ops/backups: where it is, and at last the backup or a problem. */
+type Line = Partial<Progress & Made & { title: string; detail: string }>;
 
 /** Where a Worker is asked to make a backup. Throws for an address that would send the password in the clear. */
 export function checkedUrl(given: string): URL {
@@ -24,27 +38,28 @@ export function checkedUrl(given: string): URL {
 }
 
 /** Asks the Worker for a backup now, as an admin; one made earlier today is replaced once the new one is proven. */
-export async function createByRoute(
-  url: URL,
-  account: Account,
-  onProgress: (line: ProgressLine) => void,
-): Promise<void> {
+export async function createByRoute(url: URL, account: Account, onProgress: (now: Progress) => void): Promise<Made> {
   const token = await logIn(url, account);
   const answer = await fetch(new URL("/ops/backups", url), {
     method: "POST",
     headers: { Authorization: `Bearer ${token}` },
   });
   if (!answer.ok || !answer.body) throw new Refused(`${url.origin} refuses: ${await problemOf(answer)}`);
-  let last: ProgressLine | undefined;
-  for await (const line of linesOf(answer.body)) {
-    last = JSON.parse(line) as ProgressLine;
-    onProgress(last);
+  let last: Line = { detail: "the connection ended before it was done" };
+  try {
+    for await (const text of linesOf(answer.body)) {
+      last = JSON.parse(text) as Line;
+      const { table, rows, bytes } = last;
+      if (table !== undefined && rows !== undefined && bytes !== undefined) onProgress({ table, rows, bytes });
+    }
+  } catch (error) {
+    throw new Refused(`the connection to ${url.origin} broke; whether the backup is made, list says`, { cause: error });
   }
-  // The stream begins before the outcome is known, so a failure is its last line and not its status.
-  if (last === undefined || !("id" in last)) {
-    const { detail, title } = last ?? {};
-    throw new Refused(`the backup failed: ${detail ?? title ?? "the connection ended before it was done"}`);
-  }
+  // The answer begins before the outcome is known, so a failure is its last line and not its status.
+  const { id, rows, bytes, duration_ms } = last;
+  if (id === undefined || rows === undefined || bytes === undefined || duration_ms === undefined)
+    throw new Refused(`the backup failed: ${last.detail ?? last.title ?? "the Worker did not say why"}`);
+  return { id, rows, bytes, duration_ms };
 }
 
 async function logIn(url: URL, account: Account): Promise<string> {

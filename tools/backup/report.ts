@@ -9,13 +9,11 @@ export function size(bytes: number): string {
   return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** `3 h`: how long ago, in the largest unit that leaves at least two of it. */
-export function age(at: string, now: number): string {
-  const seconds = Math.max(0, (now - Date.parse(at)) / 1000);
+/** `3 h`: in the largest unit of which there are two at least. */
+export function age(seconds: number): string {
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} d`;
+  return seconds < 48 * 3600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
 }
 
 export const seconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} s`;
@@ -71,5 +69,20 @@ export function progress(total: number): Progress {
       bar.update(done, { stage, detail });
     },
     end: () => bar.stop(),
+  };
+}
+
+/** For work whose end is not known before: on a terminal one line that changes, elsewhere a line for every new stage. */
+export function ticker(): { show(stage: string, detail: string): void; end(): void } {
+  let last = "";
+  return {
+    show(stage, detail) {
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${stage}: ${detail}`);
+      else if (stage !== last) console.error(`${stage} …`);
+      last = stage;
+    },
+    end() {
+      if (process.stderr.isTTY && last !== "") process.stderr.write("\r\x1b[K");
+    },
   };
 }

@@ -7,7 +7,7 @@ import copyStreams from "pg-copy-streams";
 import { type BackupTable, copyStatement, type Manifest, quoteIdent } from "../../src/backup/manifest.ts";
 import { snapshotSettings } from "../../src/db/snapshot.ts";
 import { journal, migrate } from "../migrate.ts";
-import { startCluster } from "../postgres.ts";
+import { type Cluster, startCluster } from "../postgres.ts";
 import { createRoles, roles } from "../roles.ts";
 import { describeSchema, schemaDrift } from "../schema.ts";
 import { download, expectedRows } from "./download.ts";
@@ -50,7 +50,7 @@ export async function verify(bucket: R2Bucket, manifest: Manifest, options: Veri
     seconds[phase] = (performance.now() - started) / 1000;
     return result;
   };
-  let cluster: Awaited<ReturnType<typeof startCluster>> | undefined;
+  let cluster: Cluster | undefined;
   try {
     const file = join(directory, "backup.sql.gz");
     const { onDownload: onBytes, onRestore: onProgress } = options;
@@ -58,6 +58,7 @@ export async function verify(bucket: R2Bucket, manifest: Manifest, options: Veri
       download(bucket, manifest, file, { ...(onBytes && { onBytes }), ...(signal && { signal }) }),
     );
     cluster = await startCluster({ directory: join(directory, "postgres"), durable: false });
+    endWithThisProcess(cluster);
     const { restoredUrl, freshUrl } = await databases(cluster.superuserUrl);
     const expected = { sha256: manifest.sha256, rows: expectedRows(manifest) };
     await timed("restore", () =>
@@ -85,6 +86,13 @@ export async function verify(bucket: R2Bucket, manifest: Manifest, options: Veri
     await cluster?.stop();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Whoever ends this process without waiting must not leave a server running. */
+function endWithThisProcess({ pid, exited }: Cluster) {
+  const kill = () => void process.kill(pid, "SIGQUIT");
+  process.once("exit", kill);
+  void exited.then(() => process.off("exit", kill));
 }
 
 /** An empty database and a migrated one, with the roles that the grants of a backup are for. */
