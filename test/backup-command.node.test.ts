@@ -7,7 +7,7 @@ import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { takeLock } from "../src/backup/lock.ts";
 import type { Manifest } from "../src/backup/manifest.ts";
-import { listKeys } from "../src/backup/store.ts";
+import { lastFailureKey, listKeys } from "../src/backup/store.ts";
 import { configuredBucket, remoteConfig } from "../tools/backup/bucket.ts";
 import { firstLine, lastLine } from "../tools/backup/script.ts";
 import { dumping } from "./support/node/backup.ts";
@@ -70,8 +70,13 @@ describeServers(
     });
 
     it("lists backups, newest first, for people and as JSON; none is an empty array", async () => {
-      const { out, code } = await backup("list");
+      const why = { at: "2026-11-25T03:00:00.000Z", run_id: newest.manifest.run_id, reason: "no database" };
+      await inBucket(dataDirectory, async (bucket) => {
+        await bucket.put(lastFailureKey, JSON.stringify(why));
+      });
+      const { out, err, code } = await backup("list");
       expect(code).toBe(0);
+      expect(err).toContain("The backup of 2026-11-25T03:00:00.000Z failed: no database\n");
       expect(out).toMatch(/^backup +age +size +rows +kept as +state\n2026-11-25 +.* +403 +.*good\n2026-11-24 +/);
       const listed = JSON.parse((await backup("list", "--json")).out);
       expect(listed).toMatchObject([

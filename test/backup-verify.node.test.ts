@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Manifest } from "../src/backup/manifest.ts";
 import { manifestKey } from "../src/backup/store.ts";
+import { storedFile } from "../tools/backup/download.ts";
 import { verify } from "../tools/backup/verify.ts";
 import { dumping } from "./support/node/backup.ts";
 import { inBucket, removeDataDirectory, storeBackup, temporaryDataDirectory } from "./support/node/bucket.ts";
@@ -63,6 +64,24 @@ describeServers("verify, of a backup", (server) => {
       'lacks what the live database has: index site.later: CREATE INDEX later ON "Finances".site USING btree (id)',
       expect.stringMatching(/^has what the live database lacks: trigger client\.client_touch: enabled CREATE TRIGGER/),
     ]);
+  });
+
+  it("reads on after a connection to the bucket that broke, and gives up one that stays broken", async () => {
+    await inBucket(directory, async (bucket) => {
+      let broken = 0;
+      const breaking = (times: number) =>
+        ({
+          get: (...args: Parameters<R2Bucket["get"]>) =>
+            ++broken <= times ? Promise.reject(new Error("connection lost")) : bucket.get(...args),
+        }) as R2Bucket;
+      const read = async (from: R2Bucket) => {
+        broken = 0;
+        return Buffer.concat(await storedFile(from, manifest).toArray());
+      };
+      expect((await read(breaking(2))).length).toBe(manifest.bytes);
+      await expect(read(breaking(9))).rejects.toThrow("connection lost");
+      expect(broken).toBe(4);
+    });
   });
 
   it("notices one flipped bit, a cut and a loss of the stored file, by name", async () => {

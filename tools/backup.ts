@@ -1,4 +1,5 @@
-import { createReadStream, existsSync, statSync } from "node:fs";
+import { createReadStream, statSync } from "node:fs";
+import type { Readable } from "node:stream";
 import { password as askPassword, confirm } from "@inquirer/prompts";
 import { Command, CommanderError, Option } from "commander";
 import { findCurrentRun, takeLock } from "../src/backup/lock.ts";
@@ -14,8 +15,8 @@ import {
   withStack,
 } from "./backup/create.ts";
 import { download, expectedRows, findBackup, Refused, storedFile } from "./backup/download.ts";
-import { age, count, progress, seconds, size, table, ticker } from "./backup/report.ts";
-import { type Restored, restore } from "./backup/restore.ts";
+import { age, count, type Progress, progress, seconds, size, table, ticker } from "./backup/report.ts";
+import { type Restored, type RestoreOptions, type RestoreProgress, restore } from "./backup/restore.ts";
 import type { Verified } from "./backup/verify.ts";
 import { ownerDatabaseUrl, runningStack } from "./stack.ts";
 
@@ -58,9 +59,12 @@ command("list", "show every backup, newest first")
   .action((options: Place & { json?: true }) =>
     withBucket(options, async ({ bucket, name }) => {
       const backups = await listed(bucket);
-      if (options.json) console.log(JSON.stringify(backups, undefined, 2));
-      else if (backups.length === 0) console.log(`No backup in ${name} yet: npm run backup -- create`);
+      if (options.json) return console.log(JSON.stringify(backups, undefined, 2));
+      if (backups.length === 0) console.log(`No backup in ${name} yet: npm run backup -- create`);
       else console.log(listText(backups));
+      const { running, faults } = await condition(bucket);
+      if (running !== undefined) console.error(`A backup is being made since ${running}.`);
+      for (const { kind, text } of faults) if (backups.length > 0 || kind !== "backup-stale") console.error(text);
     }),
   );
 
@@ -100,9 +104,8 @@ command("verify", "restore a backup into a throw-away PostgreSQL and compare eve
       const verified = await verify(bucket, manifest, {
         ...(liveUrl === undefined ? {} : { liveUrl }),
         onDownload: (bytes) => bar.show("downloading", bytes, size(bytes)),
-        onRestore: ({ phase, doing, rows }) =>
-          bar.show(`restoring: ${phase}`, undefined, `${doing} ${count(rows)} rows`),
-        onCompare: (name) => bar.show("comparing", undefined, name),
+        onRestore: (now) => showRestore(bar, now),
+        onCompare: (name) => bar.show("comparing", manifest.bytes, name),
         signal,
       }).finally(bar.end);
       console.log(options.json ? JSON.stringify(verified, undefined, 2) : verifiedText(verified));
@@ -162,11 +165,17 @@ interface Backup extends Made {
   state: "good" | "damaged";
 }
 
-async function listed(bucket: R2Bucket): Promise<Backup[]> {
-  // By a computed name: the Worker's types are not the tools' types.
-  const list = new URL("../src/backup/list.ts", import.meta.url).href;
-  const { listBackups } = (await import(list)) as { listBackups(bucket: R2Bucket): Promise<Backup[]> };
-  return listBackups(bucket);
+// By computed names: the Worker's types are not the tools' types.
+const worker = (file: string) => import(new URL(`../src/backup/${file}`, import.meta.url).href);
+
+const listed = async (bucket: R2Bucket): Promise<Backup[]> => (await worker("list.ts")).listBackups(bucket);
+
+/** What the hourly watch would say. */
+async function condition(bucket: R2Bucket): Promise<{ running?: string; faults: { kind: string; text: string }[] }> {
+  const { backupFaults, backupState } = await worker("state.ts");
+  const state = await backupState(bucket);
+  const faults = backupFaults(state, Date.now());
+  return state.run && !state.run.died ? { running: state.run.run.started_at, faults } : { faults };
 }
 
 function listText(backups: Backup[]): string {
@@ -218,39 +227,27 @@ const idPattern = /^\d{4}-\d{2}-\d{2}$/;
 
 async function restoreInto(source: string, options: Place & { databaseUrl: string; json?: true }): Promise<void> {
   const { url } = await ownerDatabaseUrl(options.databaseUrl);
-  if (source === "latest" || idPattern.test(source)) {
-    await withBucket(options, async ({ bucket }) => {
-      const manifest = await findBackup(bucket, source);
-      const expected = { sha256: manifest.sha256, rows: expectedRows(manifest) };
-      const bar = progress(manifest.bytes);
-      let read = 0;
-      const file = storedFile(bucket, manifest, (bytes) => {
-        read = bytes;
-      });
-      const restored = await restore(url, file, { expected, signal, onProgress: shown(bar, () => read) }).finally(
-        bar.end,
-      );
-      report(`backup ${manifest.id}`, restored);
-    });
-    return;
-  }
-  if (!existsSync(source) || !statSync(source).isFile())
-    throw new Refused(`${source} is neither a UTC date (2026-11-25), nor latest, nor a file`);
-  const file = createReadStream(source, { highWaterMark: 256 * 1024 });
-  const bar = progress(statSync(source).size);
-  const restored = await restore(url, file, { signal, onProgress: shown(bar, () => file.bytesRead) }).finally(bar.end);
-  report(source, restored);
-
-  function report(name: string, restored: Restored) {
+  const run = async (name: string, bytes: number, file: Readable, expected?: RestoreOptions["expected"]) => {
+    const bar = progress(bytes);
+    const onProgress: RestoreOptions["onProgress"] = (now) => showRestore(bar, now);
+    const restored = await restore(url, file, { ...(expected && { expected }), signal, onProgress }).finally(bar.end);
     if (options.json) console.log(JSON.stringify({ source: name, ...restored }, undefined, 2));
     else console.log(restoredText(name, url, restored));
-  }
+  };
+  if (source === "latest" || idPattern.test(source))
+    return withBucket(options, async ({ bucket }) => {
+      const manifest = await findBackup(bucket, source);
+      const expected = { sha256: manifest.sha256, rows: expectedRows(manifest) };
+      await run(`backup ${manifest.id}`, manifest.bytes, storedFile(bucket, manifest), expected);
+    });
+  const found = statSync(source, { throwIfNoEntry: false });
+  if (!found?.isFile()) throw new Refused(`${source} is neither a UTC date (2026-11-25), nor latest, nor a file`);
+  await run(source, found.size, createReadStream(source, { highWaterMark: 256 * 1024 }));
 }
 
-const shown =
-  (bar: ReturnType<typeof progress>, read: () => number) =>
-  ({ phase, doing, rows }: { phase: string; doing: string; rows: number }) =>
-    bar.show(phase, read(), `${count(rows)} rows, ${doing}`);
+function showRestore(bar: Progress, { phase, doing, rows, bytes }: RestoreProgress) {
+  bar.show(`restoring ${phase}`, bytes, `${count(rows)} rows, ${doing}`);
+}
 
 function restoredText(name: string, url: string, { rows, seconds: took }: Restored): string {
   const { hostname, pathname } = new URL(url);

@@ -3,6 +3,7 @@ import { createWriteStream, existsSync, rmSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Manifest } from "../../src/backup/manifest.ts";
 import { findManifest, listBackupIds } from "../../src/backup/store.ts";
 
@@ -11,6 +12,7 @@ export class Refused extends Error {}
 
 /** The bucket's binding gives an object whole to this process, so it is asked for in ranges. */
 const rangeBytes = 8 * 1024 * 1024;
+const attempts = 4;
 
 /** The backup of that UTC date, or the newest one for `latest`. */
 export async function findBackup(bucket: R2Bucket, id: string): Promise<Manifest> {
@@ -35,18 +37,30 @@ export function storedFile(
   const ranges = async function* () {
     for (let offset = 0; offset < manifest.bytes; offset += rangeBytes) {
       const length = Math.min(rangeBytes, manifest.bytes - offset);
-      const object = await bucket.get(manifest.key, { range: { offset, length } });
+      const object = await readRange(bucket, manifest.key, { offset, length });
       if (!object) throw new Refused(`backup ${manifest.id} is lost: its object ${manifest.key} is not in the bucket`);
       if (object.size !== manifest.bytes)
         throw new Refused(
           `backup ${manifest.id} is damaged: ${manifest.key} has ${object.size} bytes, the manifest says ${manifest.bytes}`,
         );
-      const bytes = Buffer.from(await object.arrayBuffer());
       onBytes(offset + length);
-      yield bytes;
+      yield object.bytes;
     }
   };
   return Readable.from(ranges(), { objectMode: false, highWaterMark: 1 });
+}
+
+/** A restore of an hour must not end with a connection that breaks for a second. */
+async function readRange(bucket: R2Bucket, key: string, range: { offset: number; length: number }) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const object = await bucket.get(key, { range });
+      return object && { size: object.size, bytes: Buffer.from(await object.arrayBuffer()) };
+    } catch (error) {
+      if (attempt === attempts) throw error;
+      await sleep(50 * 4 ** attempt);
+    }
+  }
 }
 
 /**

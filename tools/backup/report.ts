@@ -36,7 +36,7 @@ export function table(head: string[], lines: string[][], right: number[] = []): 
 
 export interface Progress {
   /** Where the work is; `done` in the unit of the total. */
-  show(stage: string, done?: number, detail?: string): void;
+  show(stage: string, done: number, detail: string): void;
   end(): void;
 }
 
@@ -53,20 +53,20 @@ export function progress(total: number): Progress {
     };
   }
   const bar = new cliProgress.SingleBar(
-    {
-      format: "{stage} [{bar}] {percentage}% {detail} | {eta_formatted} left",
-      clearOnComplete: true,
-      hideCursor: true,
-      etaBuffer: 50,
-    },
+    { format: "{stage} [{bar}] {percentage}% | {detail}{left}", clearOnComplete: true, hideCursor: true },
     cliProgress.Presets.shades_classic,
   );
-  let now = 0;
-  bar.start(total, 0, { stage: "", detail: "" });
+  bar.start(total, 0, { stage: "", detail: "", left: "" });
+  let current = "";
+  let began = performance.now();
   return {
-    show(stage, done = now, detail = "") {
-      now = done;
-      bar.update(done, { stage, detail });
+    show(stage, done, detail) {
+      if (stage !== current) began = performance.now();
+      current = stage;
+      // Counted from the stage's own beginning: one is not as fast as another.
+      const rest = ((performance.now() - began) / 1000) * (total / done - 1);
+      const left = rest > 1 && Number.isFinite(rest) ? ` | ${age(rest)} left` : "";
+      bar.update(done, { stage, detail, left });
     },
     end: () => bar.stop(),
   };

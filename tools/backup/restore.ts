@@ -1,4 +1,4 @@
-import { createHash, type Hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { addAbortSignal, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,10 +12,20 @@ export class RestoreRefused extends Error {}
 
 export type Phase = "schema" | "data" | "keys and indexes";
 
+export interface RestoreProgress {
+  phase: Phase;
+  /** The table, or the beginning of the statement. */
+  doing: string;
+  /** Stored so far. */
+  rows: number;
+  /** Of the file, read so far. */
+  bytes: number;
+}
+
 export interface RestoreOptions {
   /** What the file must be (from its manifest): checked before anything is committed. */
   expected?: { sha256: string; rows: Record<string, number> };
-  onProgress?: (progress: { phase: Phase; doing: string; rows: number }) => void;
+  onProgress?: (now: RestoreProgress) => void;
   /** Aborting it leaves the database as it was. */
   signal?: AbortSignal;
 }
@@ -75,6 +85,11 @@ export async function restore(url: string, file: Readable, options: RestoreOptio
 async function run(client: pg.Client, file: Readable, options: RestoreOptions): Promise<Restored> {
   const { expected, onProgress, signal } = options;
   const hash = createHash("sha256");
+  let bytes = 0;
+  const stored = (chunk: Buffer) => {
+    hash.update(chunk);
+    bytes += chunk.length;
+  };
   const restored: Restored = {
     rows: {},
     sha256: "",
@@ -83,18 +98,18 @@ async function run(client: pg.Client, file: Readable, options: RestoreOptions): 
   let total = 0;
   let phase: Phase = "schema";
   let began = performance.now();
-  for await (const piece of pieces(plainText(file, hash))) {
+  for await (const piece of pieces(plainText(file, stored))) {
     signal?.throwIfAborted();
     if (piece.kind === "copy") phase = "data";
     else if (phase === "data") phase = "keys and indexes";
     const doing = piece.kind === "copy" ? piece.table : summary(piece.text);
-    onProgress?.({ phase, doing, rows: total });
+    onProgress?.({ phase, doing, rows: total, bytes });
     try {
       if (piece.kind === "copy") {
         const before = total;
-        const stored = await copy(client, piece, () => onProgress?.({ phase, doing, rows: before + piece.rows }));
-        total += stored;
-        restored.rows[piece.table] = stored;
+        const rows = await copy(client, piece, () => onProgress?.({ phase, doing, rows: before + piece.rows, bytes }));
+        total += rows;
+        restored.rows[piece.table] = rows;
       } else await client.query(piece.text);
     } catch (error) {
       if (!(error instanceof pg.DatabaseError)) throw error;
@@ -136,11 +151,11 @@ const summary = (statement: string) => {
   return line.length > 80 ? `${line.slice(0, 77)}…` : line;
 };
 
-/** Gunzips what is gzipped, by its first bytes and not by its name; `hash` gets the bytes as they are stored. */
-async function* plainText(file: Readable, hash: Hash): AsyncGenerator<Uint8Array> {
+/** Gunzips what is gzipped, by its first bytes and not by its name; `stored` gets the bytes as they are in the file. */
+async function* plainText(file: Readable, stored: (chunk: Buffer) => void): AsyncGenerator<Uint8Array> {
   const chunks = (async function* () {
     for await (const chunk of file as AsyncIterable<Buffer>) {
-      hash.update(chunk);
+      stored(chunk);
       yield chunk;
     }
   })();
