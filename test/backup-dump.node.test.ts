@@ -6,6 +6,7 @@ import { migrate } from "../tools/migrate.ts";
 import { describeSchema } from "../tools/schema.ts";
 import { checksum, type Dumped, dumping, hasPsql, pgDumpLines, psqlRestore } from "./support/node/backup.ts";
 import { describeServers, refusal, row, rows } from "./support/node/database.ts";
+import { contents, fixture, importText } from "./support/node/legacy-fixture.ts";
 import { insertOneOfEach } from "./support/node/rows.ts";
 
 // Stock psql comes with PostgreSQL 15; where the machine has none these tests show up as skipped; with CI set they fail.
@@ -399,6 +400,31 @@ describe.skipIf(!hasPsql && !process.env.CI)("with stock psql", () =>
       );
       expect((await refusal(another)).code).toBe("23503");
     });
+
+    it.each(["keep", "quarantine"] as const)(
+      "brings the taken-over data back as it was imported, orphans: %s",
+      async (orphans) => {
+        const original = await server.database();
+        await importText(owner(original), fixture, { orphans });
+        const { dumped, restored } = await there(original);
+        await expectSameSchema(restored, original);
+        expect(await contents(owner(restored))).toEqual(await contents(owner(original)));
+        expect(await migrate(owner(restored))).toEqual([]);
+        const counted = Object.fromEntries(dumped.tables.map(({ name, rows: count }) => [name, count]));
+        const again = await server.connect(restored);
+        const { quarantined } = await row(
+          again,
+          `SELECT count(*)::integer AS quarantined FROM "Finances".legacy_orphan WHERE table_name = 'client_po_line_item'`,
+        );
+        expect(counted).toMatchObject({ client: 2, vendor: 13, client_po: 4 });
+        expect(Number(counted.client_po_line_item) + Number(quarantined)).toBe(156);
+        expect(Number(quarantined) > 0).toBe(orphans === "quarantine");
+        const keys = await rows(again, `SELECT conname FROM pg_constraint WHERE NOT convalidated ORDER BY 1`);
+        expect(keys).toEqual(
+          orphans === "keep" ? [{ conname: "client_payment_po_fkey" }, { conname: "client_po_line_item_po_fkey" }] : [],
+        );
+      },
+    );
 
     if (server.name.includes("18"))
       it("keeps what 18 brought: virtual columns, constraints that are not enforced, names of NOT NULLs", async () => {

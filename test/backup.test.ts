@@ -92,6 +92,8 @@ describe("a backup", () => {
       if (table !== "client" || written) return;
       written = true;
       await insertClient();
+      const migration = `DO $$ BEGIN SET LOCAL lock_timeout = '100ms'; ALTER TABLE "Finances".vendor ADD COLUMN late text; END $$`;
+      await expect(sql(migration), "no table changes its form meanwhile").rejects.toThrow(/lock timeout/);
       await sql(`INSERT INTO "Finances".site (site_name) VALUES ('Late')`);
       await sql(`DELETE FROM "Finances".client WHERE id = $1`, [client_id]);
     });

@@ -10,6 +10,9 @@ const ours = (catalogue: string, oid: string) =>
 const owner = `(SELECT nspowner FROM pg_namespace WHERE oid = ${schema})`;
 const notOurSchema = `n.nspname NOT IN ('Finances', 'pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'`;
 
+export const relations = `
+SELECT c.oid::regclass AS name FROM pg_class c WHERE c.relnamespace = ${schema} AND c.relkind IN ('r', 'p', 'v')`;
+
 /** What the database has and this file knows nothing of, by name. */
 export const unknownObjects = `
 SELECT what FROM (

@@ -49,6 +49,7 @@ export async function dump(
   for (const statement of schema.beforeData) await say(`${statement};\n\n`);
 
   const tables: BackupTable[] = [];
+  const memory = [new CopyPage(pageBytes), new CopyPage(pageBytes)];
   for (const table of schema.tables) {
     const { name, columns } = table;
     const order_by = orderOf(table);
@@ -57,7 +58,7 @@ export async function dump(
     let rows = 0;
     if (!withoutData.includes(name)) {
       await say(`COPY "Finances".${quoteIdent(name)} (${columns.map(quoteIdent).join(", ")}) FROM stdin;\n`);
-      for await (const page of pages(snapshot, table, order_by)) {
+      for await (const page of pages(snapshot, table, order_by, memory)) {
         await hash.write(page.bytes);
         await put(page.bytes);
         rows += page.rows;
@@ -129,26 +130,25 @@ const keyColumn = ({ name, collatable }: KeyColumn) => `t.${quoteIdent(name)}${c
 const orderOf = ({ key }: DataTable) => (key.length === 0 ? 't::text COLLATE "C"' : key.map(keyColumn).join(", "));
 
 /**
- * A table in pages of about `pageBytes`, the next one read while a page is in use. A page's memory is another one's as
- * soon as the next is asked for.
+ * A table in pages of about `pageBytes`, the next one read while a page is in use. There are two of them, `memory`: a page
+ * is another one as soon as the one after it is asked for.
  */
 async function* pages(
   snapshot: Snapshot,
   { name, columns, key }: DataTable,
   order_by: string,
+  memory: readonly CopyPage[],
 ): AsyncGenerator<CopyPage> {
   const table = { name, columns, order_by };
-  const spare = [new CopyPage(pageBytes), new CopyPage(pageBytes)];
   let limit = firstPageRows;
   let done = 0;
-  const read = async (after?: CopyPage) => {
-    const [page = new CopyPage(pageBytes)] = spare.splice(0, 1);
-    const from =
-      key.length === 0 ? { offset: done } : after === undefined ? {} : { where: beyond(after.bytes, columns, key) };
+  let number = 0;
+  const read = async (from: { where?: string; offset?: number }) => {
+    const page = memory[number++ % 2] as CopyPage; // There are two.
     await snapshot.copy(copyStatement(table, { ...from, limit }), page);
     return page;
   };
-  let next: Promise<CopyPage> | undefined = read();
+  let next: Promise<CopyPage> | undefined = read({});
   while (next !== undefined) {
     const page: CopyPage = await next;
     done += page.rows;
@@ -157,12 +157,11 @@ async function* pages(
       // No more than eight times as many rows at once: the next ones may be wider.
       const fitting = Math.floor((pageBytes / page.bytes.length) * page.rows);
       limit = Math.max(1, Math.min(fitting, 8 * limit, mostPageRows));
-      next = read(page);
+      next = read(key.length === 0 ? { offset: done } : { where: beyond(page.bytes, columns, key) });
       // Whoever stops in the middle does not wait for it.
       next.catch(() => {});
     }
     if (page.rows > 0) yield page;
-    spare.push(page);
   }
 }
 

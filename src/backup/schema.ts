@@ -31,6 +31,9 @@ export interface KeyColumn {
  * a backup that loses something silently is worse than none.
  */
 export async function readSchema(snapshot: Snapshot): Promise<SchemaSql> {
+  // Their definitions stay as they are until the data is read, as with pg_dump: the catalogue's functions know no snapshot.
+  const relations = await column(snapshot, catalogue.relations, "name");
+  if (relations.length > 0) await snapshot.rows(`LOCK TABLE ${relations.join(", ")} IN ACCESS SHARE MODE`);
   const unknown = await column(snapshot, catalogue.unknownObjects, "what");
   if (unknown.length > 0) throw new Error(`the backup does not know how to keep: ${unknown.join("; ")}`);
   const byName = (a: Row, b: Row) => (`${a.kind} ${a.name}` < `${b.kind} ${b.name}` ? -1 : 1);
