@@ -205,6 +205,14 @@ function holder(): StackState | undefined {
   return state && processIdentity(state.pid) === state.identity ? state : undefined;
 }
 
+/** The dev stack that is using the data directory: where it serves, and the owner's URL if the database is its own. */
+export function runningStack(): { url: string; ownerUrl: string | undefined } | undefined {
+  const current = holder();
+  if (current?.command !== "npm run dev" || current.url === undefined) return undefined;
+  const { databasePort } = current;
+  return { url: current.url, ownerUrl: databasePort === undefined ? undefined : databaseUrls(databasePort).ownerUrl };
+}
+
 /** Another process holds the data directory. */
 export class StackHeld extends Error {
   constructor(by: StackState) {

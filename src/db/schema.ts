@@ -54,10 +54,11 @@ const notNegative = (table: string, ...columns: AnyPgColumn[]) =>
   columns.map((column) =>
     check(`${table}_${columnName(column)}_not_negative`, sql`${column} >= 0 AND ${column} < 'NaN'`),
   );
+/** Cast to text: IN on a varchar is printed by PostgreSQL in a form that it reads back as another, so that a restore would differ. */
 const oneOf = (table: string, column: AnyPgColumn, values: readonly string[]) =>
   check(
     `${table}_${columnName(column)}_known`,
-    sql`${column} IN (${sql.raw(values.map((value) => `'${value}'`).join(", "))})`,
+    sql`${column}::text IN (${sql.raw(values.map((value) => `'${value}'`).join(", "))})`,
   );
 const filled = (table: string, column: AnyPgColumn) =>
   check(`${table}_${columnName(column)}_filled`, sql`length(btrim(${column})) > 0`);
