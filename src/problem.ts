@@ -17,6 +17,7 @@ export const kinds = {
   "method-not-allowed": { status: 405, title: "The method does not exist here" },
   "not-acceptable": { status: 406, title: "The answer does not exist in this form" },
   conflict: { status: 409, title: "The request is in conflict with what is stored" },
+  "precondition-failed": { status: 412, title: "It was changed since it was read" },
   "body-too-large": { status: 413, title: "The request body is too large" },
   "unsupported-media-type": { status: 415, title: "The media type of the body is not supported" },
   "validation-failed": { status: 422, title: "The request does not validate" },
@@ -188,7 +189,7 @@ function describe(cause: unknown): Record<string, unknown> {
   return { name: cause.name, message: cause.message, code, constraint, stack: cause.stack };
 }
 
-type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422;
+type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 422;
 /** What may come of any request. */
 const always = [429, 500, 503] as const;
 

@@ -4,6 +4,11 @@ import { InexactNumber } from "./exact-json.ts";
 declare const shape: unique symbol;
 /** JSON text of a `T`, made by Postgres and answered as it is. */
 export type Json<T> = string & { readonly [shape]: T };
+/** A row with the version that it is. */
+export interface Versioned<T> {
+  json: Json<T>;
+  version: string;
+}
 
 /**
  * What values look like on the wire: decimals as strings (never a JSON number on the way out, so that no client rounds

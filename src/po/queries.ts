@@ -2,8 +2,18 @@ import { SQL, sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
 import { decimal, instant, json, plain } from "../db/json.ts";
 import { insertLines, lineItemFields } from "../db/line-item.ts";
-import { assignments, type Columns, deletion, names, record } from "../db/write.ts";
-import type { Json } from "../wire.ts";
+import {
+  assignments,
+  atVersion,
+  type Columns,
+  deletion,
+  names,
+  outcome,
+  record,
+  type Stale,
+  unchanged,
+} from "../db/write.ts";
+import type { Json, Versioned } from "../wire.ts";
 import type { NewPurchaseOrder, PurchaseOrder, PurchaseOrderChanges, PurchaseOrderWithLines } from "./contract.ts";
 
 const fields = sql`${plain("po.id", "po.client_id", "po.project_id", "po.store_id", "po.po_number", "po.po_date", "po.status", "po.po_type", "po.parent_po_id", "po.agreement_date", "po.pi_number", "po.pi_date", "po.vendor_id", "po.site_id", "po.notes", "po.vendor_gstin", "po.bill_to_gstin", "po.vendor_address", "po.bill_to_address", "po.ship_to_address")},
@@ -11,7 +21,7 @@ const fields = sql`${plain("po.id", "po.client_id", "po.project_id", "po.store_i
   ${decimal("po.cgst")}, ${decimal("po.sgst")}, ${decimal("po.igst")}, po.line_item_count,
   ${instant("po.created_at")}, ${instant("po.updated_at")}, po.version`;
 
-const whole = (where: SQL) => sql`SELECT ${json}, item.id FROM (
+const whole = (where: SQL) => sql`SELECT ${json}, item.id, item.version FROM (
     SELECT ${fields}, (
       SELECT coalesce(json_agg(line_item ORDER BY line_item.id), '[]')
       FROM (SELECT ${lineItemFields} FROM "Finances".client_po_line_item line WHERE line.client_po_id = po.id) line_item
@@ -30,9 +40,9 @@ const page = prepare<"at" | "id" | "limit">(
   ) item`,
 );
 
-export async function findPo(db: Db, id: number): Promise<Json<PurchaseOrderWithLines> | undefined> {
+export async function findPo(db: Db, id: number): Promise<Versioned<PurchaseOrderWithLines> | undefined> {
   const [rows] = await db.read(one({ id }));
-  return rows?.[0]?.json as Json<PurchaseOrderWithLines> | undefined;
+  return rows?.[0] as Versioned<PurchaseOrderWithLines> | undefined;
 }
 
 /** The POs older than `position` (created_at, id), newest first. */
@@ -94,14 +104,16 @@ export async function insertPo(db: Db, given: NewPurchaseOrder) {
     ...(amount === null ? [] : [receive({ amount })]),
     added({}),
   );
-  return results.at(-1)?.[0] as { json: Json<PurchaseOrderWithLines>; id: string };
+  return results.at(-1)?.[0] as unknown as Versioned<PurchaseOrderWithLines> & { id: string };
 }
 
+/** Changes the PO, if it is still one of `versions`. */
 export async function updatePo(
   db: Db,
   id: number,
   changes: PurchaseOrderChanges,
-): Promise<Json<PurchaseOrderWithLines> | undefined> {
+  versions: number[] | undefined,
+): Promise<Versioned<PurchaseOrderWithLines> | Stale | undefined> {
   const { po_value, ...others } = changes;
   // The trigger refuses a value for a PO with lines, but cannot tell their own sum, written again, from none.
   const value =
@@ -109,13 +121,14 @@ export async function updatePo(
     sql`po_value = CASE WHEN po.line_item_count > 0 AND po.po_value IS NOT DISTINCT FROM given.po_value
       THEN po.po_value + 1 ELSE given.po_value END`;
   const assigned = [assignments(columns, others), value].filter((each) => each instanceof SQL);
-  if (assigned.length === 0) return findPo(db, id);
-  const [, rows] = await db.write(
+  if (assigned.length === 0) return unchanged(await findPo(db, id), versions);
+  const [written, rows] = await db.write(
     compose(sql`UPDATE "Finances".client_po po SET ${sql.join(assigned, sql`, `)}
-      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)}) WHERE po.id = ${id}`),
+      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)})
+      WHERE po.id = ${id} AND ${atVersion("po.version", versions)} RETURNING po.id`),
     one({ id }),
   );
-  return rows?.[0]?.json as Json<PurchaseOrderWithLines> | undefined;
+  return outcome(written, rows?.[0] as Versioned<PurchaseOrderWithLines> | undefined);
 }
 
 /** Deletes a PO with its lines, unless payments, billing POs, mappings or child POs refer to it. */

@@ -1,5 +1,15 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { created, feature, gone, guarded, json, jsonBody, noQuery, sendDeletion, sendJson } from "../openapi.ts";
+import {
+  ifMatch,
+  ifNoneMatch,
+  sendChanged,
+  sendCreated,
+  sendDeletion,
+  sendFound,
+  tagged,
+  unmodified,
+} from "../etag.ts";
+import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
 import { type Json, pathId, queryId } from "../wire.ts";
@@ -98,14 +108,12 @@ export const poRoutes = feature()
       operationId: "findPurchaseOrder",
       tags: ["po"],
       summary: "Read one PO with its line items",
-      request: { params: byId, query: noQuery },
-      responses: { 200: json(PurchaseOrderWithLines, "The PO"), ...problems(401, 403, 404, 422) },
+      request: { params: byId, query: noQuery, headers: ifNoneMatch },
+      responses: { 200: tagged(PurchaseOrderWithLines, "The PO"), 304: unmodified, ...problems(401, 403, 404, 422) },
     }),
     async (c) => {
       const { po_id } = c.req.valid("param");
-      const po = await findPo(c.var.db, po_id);
-      if (po === undefined) throw new Problem("not-found", `There is no PO ${po_id}.`);
-      return sendJson(c, po, 200);
+      return sendFound(c, await findPo(c.var.db, po_id), missing(po_id));
     },
   )
   .openapi(
@@ -121,7 +129,7 @@ export const poRoutes = feature()
     }),
     async (c) => {
       const po = await insertPo(c.var.db, c.req.valid("json"));
-      return sendJson(c, po.json, 201, { Location: `/po/${po.id}` });
+      return sendCreated(c, po, `/po/${po.id}`);
     },
   )
   .openapi(
@@ -132,17 +140,16 @@ export const poRoutes = feature()
       operationId: "updatePurchaseOrder",
       tags: ["po"],
       summary: "Change a PO: fields that are left out stay, null clears what may be null",
-      request: { params: byId, query: noQuery, body: jsonBody(PurchaseOrderChanges) },
+      request: { params: byId, query: noQuery, headers: ifMatch, body: jsonBody(PurchaseOrderChanges) },
       responses: {
-        200: json(PurchaseOrderWithLines, "The PO as it is now"),
-        ...problems(400, 401, 403, 404, 409, 413, 415, 422),
+        200: tagged(PurchaseOrderWithLines, "The PO as it is now"),
+        ...problems(400, 401, 403, 404, 409, 412, 413, 415, 422),
       },
     }),
     async (c) => {
       const { po_id } = c.req.valid("param");
-      const po = await updatePo(c.var.db, po_id, c.req.valid("json"));
-      if (po === undefined) throw new Problem("not-found", `There is no PO ${po_id}.`);
-      return sendJson(c, po, 200);
+      const po = await updatePo(c.var.db, po_id, c.req.valid("json"), c.req.valid("header")["If-Match"]);
+      return sendChanged(c, po, missing(po_id));
     },
   )
   .openapi(
@@ -153,14 +160,17 @@ export const poRoutes = feature()
       operationId: "deletePurchaseOrder",
       tags: ["po"],
       summary: "Delete a PO and its line items, unless payments, billing POs, mappings or child POs refer to it",
-      request: { params: byId, query: noQuery },
-      responses: { 204: gone, ...problems(401, 403, 404, 409, 422) },
+      request: { params: byId, query: noQuery, headers: ifMatch },
+      responses: { 204: gone, ...problems(401, 403, 404, 409, 412, 422) },
     }),
     async (c) => {
       const { po_id } = c.req.valid("param");
-      return sendDeletion(c, `PO ${po_id}`, await deletePo(c.var.db, po_id));
+      const deletion = await deletePo(c.var.db, po_id, c.req.valid("header")["If-Match"]);
+      return sendDeletion(c, `PO ${po_id}`, deletion);
     },
   );
+
+const missing = (id: number) => `There is no PO ${id}.`;
 
 const tooManyLines = (count: number) =>
   new Problem("validation-failed", undefined, {
