@@ -86,6 +86,27 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
       return unauthorized("The session is over: log in again.", more);
     case "NX403":
       return new Problem("forbidden", undefined, more);
+    case "NX409":
+      return new Problem(
+        "conflict",
+        "The first request with this Idempotency-Key is still at work: send it again then.",
+        {
+          headers: { "Retry-After": "1" },
+          ...more,
+        },
+      );
+    case "NX422":
+      return new Problem("validation-failed", undefined, {
+        errors: [
+          {
+            in: "header",
+            pointer: "/Idempotency-Key",
+            detail: "stands for another request (method, path or body): a new request takes a new key",
+          },
+        ],
+        ...more,
+      });
+    case "NX208":
     case "40001":
     case "40P01":
     case "55P03":

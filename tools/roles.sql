@@ -79,6 +79,9 @@ GRANT INSERT (username, email, password_hash, role, password_changed_at),
 GRANT INSERT (id, user_id, token_hash, expires_at, address, user_agent),
   UPDATE (token_hash, previous_token_hash, rotated_at, revoked_at)
   ON "Finances".refresh_session TO nexgen_api;
+-- A key is claimed by a function alone, which knows whose and for how long; its answer comes from the same batch.
+GRANT SELECT, UPDATE (answer) ON "Finances".idempotency_key TO nexgen_api;
+GRANT EXECUTE ON FUNCTION "Finances".claim(text, text, text, bytea), "Finances".purge_idempotency_keys() TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".guard(uuid, integer, integer, text, text) TO nexgen_api;
 -- Failed log-ins are counted by these alone: whoever could write the counts could guess on.
 GRANT EXECUTE ON FUNCTION "Finances".count_log_in(text, text), "Finances".forget_log_ins(text, text) TO nexgen_api;

@@ -43,15 +43,21 @@ export async function listClients(db: Db, after: string, limit: number) {
 const columns = { name: "text", bundle_by_store: "boolean" } satisfies Columns;
 
 const add = prepare<"given">(
-  () => sql`WITH c AS (
+  () => sql`WITH added AS (
     INSERT INTO "Finances".client (${names(columns)})
     SELECT ${names(columns)} FROM jsonb_to_record(${sql.placeholder("given")}::jsonb) AS given (${record(columns)})
-    RETURNING *
-  ) SELECT ${json}, item.id, item.version FROM (SELECT ${fields} FROM c) item`,
+    RETURNING id
+  ) SELECT set_config('nexgen.inserted', id::text, true) FROM added`,
+);
+
+const added = prepare(
+  () => sql`SELECT ${json}, item.id, item.version FROM (
+    SELECT ${fields} FROM "Finances".client c WHERE c.id = current_setting('nexgen.inserted')::bigint
+  ) item`,
 );
 
 export async function insertClient(db: Db, given: NewClient): Promise<Versioned<Client> & { id: string }> {
-  const [rows] = await db.write(add({ given: JSON.stringify(given) }));
+  const [, rows] = await db.write(add({ given: JSON.stringify(given) }), added({}));
   return rows?.[0] as unknown as Versioned<Client> & { id: string };
 }
 

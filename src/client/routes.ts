@@ -9,6 +9,7 @@ import {
   tagged,
   unmodified,
 } from "../etag.ts";
+import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { problems } from "../problem.ts";
@@ -55,14 +56,17 @@ export const clientRoutes = feature()
   )
   .openapi(
     createRoute({
-      ...guarded("editor"),
+      ...repeatable("editor"),
       method: "post",
       path: "/client",
       operationId: "createClient",
       tags: ["client"],
       summary: "Create a client",
-      request: { query: noQuery, body: jsonBody(NewClient) },
-      responses: { 201: created(Client, "The client"), ...problems(400, 401, 403, 409, 413, 415, 422) },
+      request: { query: noQuery, headers: idempotencyKey, body: jsonBody(NewClient) },
+      responses: {
+        201: repeated(created(Client, "The client")),
+        ...problems(400, 401, 403, 409, 413, 415, 422),
+      },
     }),
     async (c) => {
       const client = await insertClient(c.var.db, c.req.valid("json"));

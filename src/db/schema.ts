@@ -612,9 +612,7 @@ export const idempotencyKey = finances.table(
     method: text().notNull(),
     path: text().notNull(),
     bodyHash: bytea().notNull(),
-    status: integer(),
-    location: text(),
-    /** The answer's JSON text; null only inside the transaction that is still at work. */
+    /** The rows that the answer is made of, as JSON text; null while the first request is at work, and when it wrote nothing. */
     answer: text(),
     createdAt: createdAt(),
   },

@@ -9,6 +9,7 @@ import {
   tagged,
   unmodified,
 } from "../etag.ts";
+import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
@@ -58,15 +59,17 @@ export const lineItemRoutes = feature()
   )
   .openapi(
     createRoute({
-      ...guarded("editor"),
+      ...repeatable("editor"),
       method: "post",
       path: "/po/{po_id}/line-items",
       operationId: "createLineItems",
       tags: ["line-items"],
       summary: "Add one line item to a PO, or up to 500 at once, all or none",
-      request: { params: ofPo, query: noQuery, body: jsonBody(NewLineItems) },
+      request: { params: ofPo, query: noQuery, headers: idempotencyKey, body: jsonBody(NewLineItems) },
       responses: {
-        201: created(z.union([LineItem, LineItemList]), "The line item; for an array all of them, in its order"),
+        201: repeated(
+          created(z.union([LineItem, LineItemList]), "The line item; for an array all of them, in its order"),
+        ),
         ...problems(400, 401, 403, 404, 409, 413, 415, 422),
       },
     }),

@@ -9,6 +9,7 @@ import {
   tagged,
   unmodified,
 } from "../etag.ts";
+import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
@@ -118,14 +119,17 @@ export const poRoutes = feature()
   )
   .openapi(
     createRoute({
-      ...guarded("editor"),
+      ...repeatable("editor"),
       method: "post",
       path: "/po",
       operationId: "createPurchaseOrder",
       tags: ["po"],
       summary: "Create a PO, with up to 500 line items, all or nothing",
-      request: { query: noQuery, body: jsonBody(NewPurchaseOrder) },
-      responses: { 201: created(PurchaseOrderWithLines, "The PO"), ...problems(400, 401, 403, 409, 413, 415, 422) },
+      request: { query: noQuery, headers: idempotencyKey, body: jsonBody(NewPurchaseOrder) },
+      responses: {
+        201: repeated(created(PurchaseOrderWithLines, "The PO")),
+        ...problems(400, 401, 403, 409, 413, 415, 422),
+      },
     }),
     async (c) => {
       const po = await insertPo(c.var.db, c.req.valid("json"));

@@ -56,15 +56,21 @@ const columns = {
 } satisfies Columns;
 
 const add = prepare<"given">(
-  () => sql`WITH v AS (
+  () => sql`WITH added AS (
     INSERT INTO "Finances".vendor (${names(columns)})
     SELECT ${names(columns)} FROM jsonb_to_record(${sql.placeholder("given")}::jsonb) AS given (${record(columns)})
-    RETURNING *
-  ) SELECT ${json}, item.id, item.version FROM (SELECT ${fields} FROM v) item`,
+    RETURNING id
+  ) SELECT set_config('nexgen.inserted', id::text, true) FROM added`,
+);
+
+const added = prepare(
+  () => sql`SELECT ${json}, item.id, item.version FROM (
+    SELECT ${fields} FROM "Finances".vendor v WHERE v.id = current_setting('nexgen.inserted')::bigint
+  ) item`,
 );
 
 export async function insertVendor(db: Db, given: NewVendor): Promise<Versioned<Vendor> & { id: string }> {
-  const [rows] = await db.write(add({ given: JSON.stringify(given) }));
+  const [, rows] = await db.write(add({ given: JSON.stringify(given) }), added({}));
   return rows?.[0] as unknown as Versioned<Vendor> & { id: string };
 }
 

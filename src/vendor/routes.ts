@@ -9,6 +9,7 @@ import {
   tagged,
   unmodified,
 } from "../etag.ts";
+import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { problems } from "../problem.ts";
@@ -60,14 +61,17 @@ export const vendorRoutes = feature()
   )
   .openapi(
     createRoute({
-      ...guarded("editor"),
+      ...repeatable("editor"),
       method: "post",
       path: "/vendor",
       operationId: "createVendor",
       tags: ["vendor"],
       summary: "Create a vendor",
-      request: { query: noQuery, body: jsonBody(NewVendor) },
-      responses: { 201: created(Vendor, "The vendor"), ...problems(400, 401, 403, 409, 413, 415, 422) },
+      request: { query: noQuery, headers: idempotencyKey, body: jsonBody(NewVendor) },
+      responses: {
+        201: repeated(created(Vendor, "The vendor")),
+        ...problems(400, 401, 403, 409, 413, 415, 422),
+      },
     }),
     async (c) => {
       const vendor = await insertVendor(c.var.db, c.req.valid("json"));
