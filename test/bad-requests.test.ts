@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
-it("speaks of all twelve writes", () => {
+it("speaks of all thirteen writes", () => {
   expect(writes.map((operation) => operation.operationId).toSorted()).toEqual([
     "createClient",
     "createLineItems",
@@ -28,6 +28,7 @@ it("speaks of all twelve writes", () => {
     "deleteLineItem",
     "deletePurchaseOrder",
     "deleteVendor",
+    "setPurchaseOrderStatus",
     "updateClient",
     "updateLineItem",
     "updatePurchaseOrder",
@@ -97,10 +98,12 @@ describe.each(titled(writes.filter((operation) => operation.path.includes("{")))
     const before = await sql(`SELECT max(id) FROM "Finances".audit_log`);
     for (const id of missingIds) {
       const path = fill(operation.path.replace(`{${name}}`, id), ids);
-      const body =
-        operation.requestBody && (operation.method === "POST" ? { item_name: "x", total_price: "1" } : { notes: "x" });
-      const fitting =
-        operation.operationId === "updatePurchaseOrder" || operation.method === "POST" ? body : body && {};
+      const bodies: Record<string, object> = {
+        createLineItems: { item_name: "x", total_price: "1" },
+        setPurchaseOrderStatus: { status: "active" },
+        updatePurchaseOrder: { notes: "x" },
+      };
+      const fitting = operation.requestBody && (bodies[operation.operationId] ?? {});
       const trips = await roundTrips(async () => {
         await problem(await call(path, { method: operation.method, token, body: fitting }), "not-found");
       });

@@ -186,6 +186,8 @@ export const clientPo = finances.table(
     lineItemCount: integer().notNull().default(0),
     version: version(),
     updatedAt: createdAt(),
+    /** What was said when the status was set last. */
+    statusReason: text(),
     legacy: legacy(),
   },
   (t) => [

@@ -15,8 +15,8 @@ import {
   text,
   Version,
 } from "../wire.ts";
+import { statuses } from "./status.ts";
 
-export const statuses = ["pending", "active", "completed", "cancelled"] as const;
 export const types = ["standard", "verbal_agreement"] as const;
 
 const Gstin = Text(100, "27ABCDE1234F1Z5").nullable();
@@ -43,6 +43,9 @@ const Po = z.strictObject({
   project_id: Id.nullable().openapi({ example: null }),
   store_id: Text(100, "BR0042").nullable().openapi({ description: "The client's name for the site; POs bundle by it" }),
   ...header,
+  status_reason: Text(1000, "Landlord withdrew")
+    .nullable()
+    .openapi({ description: "What was said when the status was set last", example: null }),
   vendor_gstin: Gstin,
   bill_to_gstin: Gstin,
   vendor_address: Address,
@@ -213,3 +216,10 @@ export const PurchaseOrderChanges = z
   .partial()
   .openapi("PurchaseOrderChanges", { example: { notes: "Second phase", po_date: "2026-02-01" } });
 export type PurchaseOrderChanges = z.infer<typeof PurchaseOrderChanges>;
+
+export const StatusChange = z
+  .strictObject({
+    status: z.enum(statuses).openapi({ example: "active" }),
+    reason: text(1000, "Approved by the client").nullable().optional(),
+  })
+  .openapi("StatusChange");

@@ -15,8 +15,9 @@ import {
 } from "../db/write.ts";
 import type { Json, Versioned } from "../wire.ts";
 import type { NewPurchaseOrder, PurchaseOrder, PurchaseOrderChanges, PurchaseOrderWithLines } from "./contract.ts";
+import type { Status } from "./status.ts";
 
-const fields = sql`${plain("po.id", "po.client_id", "po.project_id", "po.store_id", "po.po_number", "po.po_date", "po.status", "po.po_type", "po.parent_po_id", "po.agreement_date", "po.pi_number", "po.pi_date", "po.vendor_id", "po.site_id", "po.notes", "po.vendor_gstin", "po.bill_to_gstin", "po.vendor_address", "po.bill_to_address", "po.ship_to_address")},
+const fields = sql`${plain("po.id", "po.client_id", "po.project_id", "po.store_id", "po.po_number", "po.po_date", "po.status", "po.status_reason", "po.po_type", "po.parent_po_id", "po.agreement_date", "po.pi_number", "po.pi_date", "po.vendor_id", "po.site_id", "po.notes", "po.vendor_gstin", "po.bill_to_gstin", "po.vendor_address", "po.bill_to_address", "po.ship_to_address")},
   ${decimal("po.po_value")}, ${decimal("po.receivable_amount")}, ${decimal("po.subtotal")}, ${decimal("po.total_tax")},
   ${decimal("po.cgst")}, ${decimal("po.sgst")}, ${decimal("po.igst")}, po.line_item_count,
   ${instant("po.created_at")}, ${instant("po.updated_at")}, po.version`;
@@ -129,6 +130,34 @@ export async function updatePo(
     one({ id }),
   );
   return outcome(written, rows?.[0] as Versioned<PurchaseOrderWithLines> | undefined);
+}
+
+const move = prepare<"id" | "status" | "reason" | "sources">(
+  () => sql`UPDATE "Finances".client_po po SET status = ${sql.placeholder("status")}, status_reason = ${sql.placeholder("reason")}
+    WHERE po.id = ${sql.placeholder("id")} AND po.status = ANY (string_to_array(${sql.placeholder("sources")}, ','))`,
+);
+const statusOf = prepare<"id">(
+  () => sql`SELECT po.status FROM "Finances".client_po po WHERE po.id = ${sql.placeholder("id")}`,
+);
+const inStatus = prepare<"id" | "status">(() =>
+  whole(sql`po.id = ${sql.placeholder("id")} AND po.status = ${sql.placeholder("status")}`),
+);
+
+/** Gives the PO a status if it has one of `sources`; one that has it already stays as it is. Else answers what it has. */
+export async function updatePoStatus(
+  db: Db,
+  id: number,
+  change: { status: Status; reason: string | null },
+  sources: Status[],
+): Promise<Versioned<PurchaseOrderWithLines> | { refused: Status } | undefined> {
+  const [, had, rows] = await db.write(
+    move({ id, ...change, sources: sources.join(",") }),
+    statusOf({ id }),
+    inStatus({ id, status: change.status }),
+  );
+  // A replayed answer comes without what was before it.
+  if (rows?.[0]) return rows[0] as unknown as Versioned<PurchaseOrderWithLines>;
+  return had?.[0] && { refused: had[0].status as Status };
 }
 
 /** Deletes a PO with its lines, unless payments, billing POs, mappings or child POs refer to it. */

@@ -21,8 +21,10 @@ import {
   PurchaseOrderChanges,
   PurchaseOrderPage,
   PurchaseOrderWithLines,
+  StatusChange,
 } from "./contract.ts";
-import { deletePo, findPo, insertPo, listPos, updatePo } from "./queries.ts";
+import { deletePo, findPo, insertPo, listPos, updatePo, updatePoStatus } from "./queries.ts";
+import { type Status, sourcesOf, transitions } from "./status.ts";
 
 const byId = z.strictObject({ po_id: pathId("po_id") });
 
@@ -158,6 +160,31 @@ export const poRoutes = feature()
   )
   .openapi(
     createRoute({
+      ...repeatable("editor"),
+      method: "post",
+      path: "/po/{po_id}/status",
+      operationId: "setPurchaseOrderStatus",
+      tags: ["po"],
+      summary: "Set the status of a PO",
+      description:
+        "Pending, active, completed, cancelled, and back: see the 409 of a change that is not allowed. A completed or cancelled " +
+        "PO keeps its line items and amounts until its status is set back. The status that it has already changes nothing.",
+      request: { params: byId, query: noQuery, headers: idempotencyKey, body: jsonBody(StatusChange) },
+      responses: {
+        200: repeated(tagged(PurchaseOrderWithLines, "The PO as it is now")),
+        ...problems(400, 401, 403, 404, 409, 413, 415, 422),
+      },
+    }),
+    async (c) => {
+      const { po_id } = c.req.valid("param");
+      const { status, reason = null } = c.req.valid("json");
+      const po = await updatePoStatus(c.var.db, po_id, { status, reason }, sourcesOf(status));
+      if (po !== undefined && "refused" in po) throw notFrom(po.refused);
+      return sendChanged(c, po, missing(po_id));
+    },
+  )
+  .openapi(
+    createRoute({
       ...guarded("admin"),
       method: "delete",
       path: "/po/{po_id}",
@@ -175,6 +202,11 @@ export const poRoutes = feature()
   );
 
 const missing = (id: number) => `There is no PO ${id}.`;
+
+const notFrom = (status: Status) =>
+  new Problem("conflict", undefined, {
+    errors: [{ in: "body", pointer: "/status", detail: `a ${status} PO becomes ${transitions[status].join(" or ")}` }],
+  });
 
 const tooManyLines = (count: number) =>
   new Problem("validation-failed", undefined, {
