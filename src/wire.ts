@@ -143,6 +143,20 @@ export const dayInput = z
   }, "does not exist in the calendar")
   .openapi({ format: "date", example: "2026-01-29" });
 
+const clock = /^([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?(Z|[+-](0\d|1[0-4]):[0-5]\d)$/;
+
+/** A moment that comes in a query, to the microsecond at most. */
+export const instantInput = (name: string, description: string) =>
+  z
+    .string()
+    .max(40)
+    .refine((value) => {
+      const [day = "", time = ""] = [value.slice(0, 10), value.slice(11)];
+      return value[10] === "T" && dayInput.safeParse(day).success && clock.test(time);
+    }, "must be an instant such as 2026-01-29T01:47:55Z (a + is sent as %2B)")
+    .optional()
+    .openapi({ param: { name, in: "query" }, format: "date-time", example: "2026-01-29T01:47:55Z", description });
+
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const control = /[\u0001-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 

@@ -603,6 +603,8 @@ export const auditLog = finances.table(
     index("audit_log_row_index").on(t.tableName, t.rowId, t.id),
     index("audit_log_po_index").on(t.clientPoId, t.id),
     index("audit_log_occurred_at_index").on(t.occurredAt),
+    index("audit_log_user_index").on(t.userId, t.id),
+    index("audit_log_deleted_po").on(t.occurredAt, t.id).where(sql`table_name = 'client_po' AND action = 'delete'`),
   ],
 );
 

@@ -223,3 +223,45 @@ export const StatusChange = z
     reason: text(1000, "Approved by the client").nullable().optional(),
   })
   .openapi("StatusChange");
+
+const anyValue = z
+  .json()
+  .openapi({ type: ["object", "array", "string", "number", "boolean", "null"], example: "12.500" });
+
+export const AuditEntry = z
+  .strictObject({
+    id: Id.openapi({ example: 5310 }),
+    occurred_at: Instant,
+    user_id: Id.nullable().openapi({ example: 1, description: "Null when no user of the API wrote" }),
+    username: Text(255, "asha").nullable().openapi({ description: "The account's name now" }),
+    actor: Text(255, "import").nullable().openapi({ example: null, description: "The tool that wrote, if it said so" }),
+    database_role: Text(63, "nexgen_api"),
+    request_id: Text(255, "5e0f3a9c-63f4-4d0e-a8c9-0d6f7a1f2b3c").nullable(),
+    action: z.enum(["insert", "update", "delete"]).openapi({ example: "update" }),
+    table: Text(63, "client_po_line_item"),
+    row_id: Text(40, "731"),
+    client_po_id: Id.nullable().openapi({ example: 140, description: "The PO that the row is, or belongs to" }),
+    changes: z
+      .record(
+        z.string().max(63),
+        z.union([
+          z.strictObject({ before: anyValue.optional(), after: anyValue.optional() }),
+          z.literal("changed").openapi({ example: "changed" }),
+        ]),
+      )
+      .openapi({
+        example: { quantity: { before: "12.500", after: "14.000" } },
+        description: "The fields that changed; of a password only that it did",
+      }),
+  })
+  .openapi("AuditEntry");
+export type AuditEntry = z.infer<typeof AuditEntry>;
+
+export const AuditEntryPage = Page(AuditEntry).openapi("AuditEntryPage");
+
+export const DeletedPurchaseOrder = z
+  .strictObject({ id: Id.openapi({ example: 139 }), deleted_at: Instant })
+  .openapi("DeletedPurchaseOrder");
+export type DeletedPurchaseOrder = z.infer<typeof DeletedPurchaseOrder>;
+
+export const DeletedPurchaseOrderPage = Page(DeletedPurchaseOrder).openapi("DeletedPurchaseOrderPage");

@@ -13,16 +13,19 @@ import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
-import { type Json, pathId, queryId } from "../wire.ts";
+import { instantInput, type Json, pathId, queryId } from "../wire.ts";
 import { type BundlePosition, listBundles, mostLinesPerPage } from "./bundles.ts";
 import {
+  AuditEntryPage,
   BundlePage,
+  DeletedPurchaseOrderPage,
   NewPurchaseOrder,
   PurchaseOrderChanges,
   PurchaseOrderPage,
   PurchaseOrderWithLines,
   StatusChange,
 } from "./contract.ts";
+import { listDeletedPos, listPoHistory } from "./history.ts";
 import { deletePo, findPo, insertPo, listPos, updatePo, updatePoStatus } from "./queries.ts";
 import { type Status, sourcesOf, transitions } from "./status.ts";
 
@@ -101,6 +104,50 @@ export const poRoutes = feature()
       const next = last && (await walk.seal([snapshotAt ?? "", snapshotId ?? "", last.at, last.id]));
       const page = `{"bundles":[${shown.map((entry) => entry.json).join(",")}],"next_cursor":${JSON.stringify(next ?? null)}`;
       return sendJson(c, `${page}${summary === undefined ? "" : `,"summary":${summary}`}}` as Json<BundlePage>, 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("viewer"),
+      method: "get",
+      path: "/po/deleted",
+      operationId: "listDeletedPurchaseOrders",
+      tags: ["po"],
+      summary: "List the POs that were deleted, oldest deletion first",
+      description:
+        "Together with `GET /po/list?updated_since=` this keeps a copy up to date. A deletion that was under way while the list " +
+        "was read may be a few seconds older than its newest entry: begin each time a minute before the time before.",
+      request: {
+        query: z.strictObject({ ...pageQuery, since: instantInput("since", "Only deletions from this moment on") }),
+      },
+      responses: { 200: json(DeletedPurchaseOrderPage, "One page of deletions"), ...problems(400, 401, 403, 422) },
+    }),
+    async (c) => {
+      const { limit, cursor, since } = c.req.valid("query");
+      const walk = await openWalk(c, JSON.stringify(["po/deleted", since]), cursor);
+      const rows = await listDeletedPos(c.var.db, since, walk.position, limit + 1);
+      return sendJson(c, await walk.page(rows, limit, (last) => [last.at, last.entry]), 200);
+    },
+  )
+  .openapi(
+    createRoute({
+      ...guarded("viewer"),
+      method: "get",
+      path: "/po/{po_id}/history",
+      operationId: "listPurchaseOrderHistory",
+      tags: ["po"],
+      summary: "List what was changed of a PO and its line items, by whom, newest first",
+      description: "It stays when the PO is deleted.",
+      request: { params: byId, query: z.strictObject(pageQuery) },
+      responses: { 200: json(AuditEntryPage, "One page of changes"), ...problems(400, 401, 403, 404, 422) },
+    }),
+    async (c) => {
+      const { po_id } = c.req.valid("param");
+      const { limit, cursor } = c.req.valid("query");
+      const walk = await openWalk(c, JSON.stringify(["history", po_id]), cursor);
+      const rows = await listPoHistory(c.var.db, po_id, walk.position?.[0], limit + 1);
+      if (rows === undefined) throw new Problem("not-found", missing(po_id));
+      return sendJson(c, await walk.page(rows, limit, (last) => [last.id]), 200);
     },
   )
   .openapi(
