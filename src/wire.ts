@@ -80,6 +80,27 @@ export const queryId = (name: string, description: string) =>
     .optional()
     .openapi({ param: { name, in: "query" }, type: "integer", format: "int64", minimum: 1, example: 2, description });
 
+/** A query parameter that names several of `values`, with commas between. */
+export const severalOf = <const Value extends string>(
+  values: readonly Value[],
+  example: NoInfer<Value>[],
+  description: string,
+) =>
+  z
+    .string()
+    .max(100)
+    .transform((value) => value.split(","))
+    .pipe(z.array(z.enum(values)).max(values.length))
+    .default([])
+    .openapi({
+      type: "array",
+      items: { type: "string", enum: [...values] },
+      maxItems: values.length,
+      param: { style: "form", explode: false },
+      example,
+      description,
+    });
+
 const notDecimal = 'must be a decimal number such as "1234.50", without an exponent';
 
 /**

@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
-import { instant, json, plain } from "../db/json.ts";
+import { json } from "../db/json.ts";
+import { clientFields as fields } from "../db/parties.ts";
 import {
   assignments,
   atVersion,
@@ -14,8 +15,6 @@ import {
 } from "../db/write.ts";
 import type { Json, Versioned } from "../wire.ts";
 import type { Client, ClientChanges, NewClient } from "./contract.ts";
-
-const fields = sql`${plain("c.id", "c.name", "c.bundle_by_store")}, ${instant("c.created_at")}, ${instant("c.updated_at")}, c.version`;
 
 const one = prepare<"id">(
   () =>

@@ -1,6 +1,8 @@
 import { z } from "@hono/zod-openapi";
+import { Client } from "../client/contract.ts";
 import { LineItem, NewLineItem } from "../line-item/contract.ts";
 import { Page } from "../page.ts";
+import { Vendor } from "../vendor/contract.ts";
 import {
   Amount,
   amountInput,
@@ -81,7 +83,30 @@ export const PurchaseOrderWithLines = z
   .openapi("PurchaseOrderWithLines");
 export type PurchaseOrderWithLines = z.infer<typeof PurchaseOrderWithLines>;
 
-export const PurchaseOrderPage = Page(PurchaseOrder).openapi("PurchaseOrderPage");
+export const ListedPurchaseOrder = z
+  .strictObject({
+    ...Po.shape,
+    client: Client.optional(),
+    vendor: Vendor.nullable().optional().openapi({ description: "With `expand=vendor`" }),
+    line_items: z.array(LineItem).max(2000).optional().openapi({ description: "With `expand=line_items`" }),
+  })
+  .openapi("ListedPurchaseOrder");
+export type ListedPurchaseOrder = z.infer<typeof ListedPurchaseOrder>;
+
+export const PurchaseOrderPage = Page(ListedPurchaseOrder)
+  .extend({
+    total: z
+      .int()
+      .min(0)
+      .optional()
+      .openapi({ example: 137, description: "With `include=total`: how many there are on all pages, 10,000 at most" }),
+    total_is_exact: z
+      .boolean()
+      .optional()
+      .openapi({ example: true, description: "False: there are more than `total`" }),
+  })
+  .openapi("PurchaseOrderPage");
+export type PurchaseOrderPage = z.infer<typeof PurchaseOrderPage>;
 
 /** A sum of amounts, which may have more digits than any one of them. */
 const sum = (example: string, description: string) =>

@@ -1,7 +1,8 @@
 import { SQL, sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
-import { decimal, instant, json, plain } from "../db/json.ts";
+import { json } from "../db/json.ts";
 import { insertLines, lineItemFields } from "../db/line-item.ts";
+import { poFields as fields } from "../db/po.ts";
 import {
   assignments,
   atVersion,
@@ -13,14 +14,9 @@ import {
   type Stale,
   unchanged,
 } from "../db/write.ts";
-import type { Json, Versioned } from "../wire.ts";
-import type { NewPurchaseOrder, PurchaseOrder, PurchaseOrderChanges, PurchaseOrderWithLines } from "./contract.ts";
+import type { Versioned } from "../wire.ts";
+import type { NewPurchaseOrder, PurchaseOrderChanges, PurchaseOrderWithLines } from "./contract.ts";
 import type { Status } from "./status.ts";
-
-const fields = sql`${plain("po.id", "po.client_id", "po.project_id", "po.store_id", "po.po_number", "po.po_date", "po.status", "po.status_reason", "po.po_type", "po.parent_po_id", "po.agreement_date", "po.pi_number", "po.pi_date", "po.vendor_id", "po.site_id", "po.notes", "po.vendor_gstin", "po.bill_to_gstin", "po.vendor_address", "po.bill_to_address", "po.ship_to_address")},
-  ${decimal("po.po_value")}, ${decimal("po.receivable_amount")}, ${decimal("po.subtotal")}, ${decimal("po.total_tax")},
-  ${decimal("po.cgst")}, ${decimal("po.sgst")}, ${decimal("po.igst")}, po.line_item_count,
-  ${instant("po.created_at")}, ${instant("po.updated_at")}, po.version`;
 
 const whole = (where: SQL) => sql`SELECT ${json}, item.id, item.version FROM (
     SELECT ${fields}, (
@@ -32,24 +28,9 @@ const whole = (where: SQL) => sql`SELECT ${json}, item.id, item.version FROM (
 
 const one = prepare<"id">(() => whole(sql`po.id = ${sql.placeholder("id")}`));
 
-const page = prepare<"at" | "id" | "limit">(
-  () => sql`SELECT ${json}, item.created_at AS at, item.id FROM (
-    SELECT ${fields} FROM "Finances".client_po po
-    WHERE ${sql.placeholder("at")}::timestamptz IS NULL
-       OR (po.created_at, po.id) < (${sql.placeholder("at")}::timestamptz, ${sql.placeholder("id")}::bigint)
-    ORDER BY po.created_at DESC, po.id DESC LIMIT ${sql.placeholder("limit")}
-  ) item`,
-);
-
 export async function findPo(db: Db, id: number): Promise<Versioned<PurchaseOrderWithLines> | undefined> {
   const [rows] = await db.read(one({ id }));
   return rows?.[0] as Versioned<PurchaseOrderWithLines> | undefined;
-}
-
-/** The POs older than `position` (created_at, id), newest first. */
-export async function listPos(db: Db, position: string[] | undefined, limit: number) {
-  const [rows = []] = await db.read(page({ at: position?.[0] ?? null, id: position?.[1] ?? null, limit }));
-  return rows as { json: Json<PurchaseOrder>; at: string; id: string }[];
 }
 
 const columns = {

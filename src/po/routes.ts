@@ -13,7 +13,7 @@ import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
-import { instantInput, type Json, pathId, queryId } from "../wire.ts";
+import { instantInput, type Json, pathId, queryId, severalOf } from "../wire.ts";
 import { type BundlePosition, listBundles, mostLinesPerPage } from "./bundles.ts";
 import {
   AuditEntryPage,
@@ -26,26 +26,12 @@ import {
   StatusChange,
 } from "./contract.ts";
 import { listDeletedPos, listPoHistory } from "./history.ts";
-import { deletePo, findPo, insertPo, listPos, updatePo, updatePoStatus } from "./queries.ts";
+import { PurchaseOrderQuery } from "./list-query.ts";
+import { deletePo, findPo, insertPo, updatePo, updatePoStatus } from "./queries.ts";
+import { listPos } from "./search.ts";
 import { type Status, sourcesOf, transitions } from "./status.ts";
 
 const byId = z.strictObject({ po_id: pathId("po_id") });
-
-const parts = ["line_items", "summary"] as const;
-const include = z
-  .string()
-  .max(50)
-  .transform((value) => value.split(","))
-  .pipe(z.array(z.enum(parts)).max(parts.length))
-  .default([])
-  .openapi({
-    type: "array",
-    items: { type: "string", enum: [...parts] },
-    maxItems: parts.length,
-    param: { style: "form", explode: false },
-    example: ["summary"],
-    description: "`line_items`: the combined lines of each entry; `summary`: totals over all pages (it reads every PO)",
-  });
 
 export const poRoutes = feature()
   .openapi(
@@ -55,15 +41,29 @@ export const poRoutes = feature()
       path: "/po/list",
       operationId: "listPurchaseOrders",
       tags: ["po"],
-      summary: "List the POs, newest first",
-      request: { query: z.strictObject(pageQuery) },
+      summary: "List the POs, newest first, or search them",
+      description:
+        "To keep a copy up to date, read the changes with `updated_since` and the deletions with `GET /po/deleted`. A change is " +
+        "dated when its transaction begins and seen when that ends, a few seconds later at most: begin each time a minute " +
+        "before the time before. A PO that changes during such a walk is met again.",
+      request: { query: PurchaseOrderQuery },
       responses: { 200: json(PurchaseOrderPage, "One page of POs"), ...problems(400, 401, 403, 422) },
     }),
     async (c) => {
-      const { limit, cursor } = c.req.valid("query");
-      const walk = await openWalk(c, "po", cursor);
-      const rows = await listPos(c.var.db, walk.position, limit + 1);
-      return sendJson(c, await walk.page(rows, limit, (last) => [last.at, last.id]), 200);
+      const query = c.req.valid("query");
+      const { limit, cursor, include: _, expand, ...which } = query;
+      const walk = await openWalk(c, JSON.stringify(["po", which]), cursor);
+      const { rows, total } = await listPos(c.var.db, query, walk.position, limit + 1);
+      const fits = (row: { linesSoFar: number }) =>
+        !expand.includes("line_items") || row.linesSoFar <= mostLinesPerPage;
+      const shown = rows.slice(0, limit).filter(fits);
+      const last = rows.length > shown.length ? shown.at(-1) : undefined;
+      const page = {
+        next_cursor: last ? await walk.seal(last.position) : null,
+        ...(total && { total: total.count, total_is_exact: total.exact }),
+      };
+      const data = shown.map((row) => row.json).join(",");
+      return sendJson(c, `{"data":[${data}],${JSON.stringify(page).slice(1)}` as Json<PurchaseOrderPage>, 200);
     },
   )
   .openapi(
@@ -81,7 +81,11 @@ export const poRoutes = feature()
         query: z.strictObject({
           ...pageQuery,
           client_id: queryId("client_id", "Only this client's POs"),
-          include,
+          include: severalOf(
+            ["line_items", "summary"],
+            ["summary"],
+            "`line_items`: the combined lines of each entry; `summary`: totals over all pages (it reads every PO)",
+          ),
         }),
       },
       responses: { 200: json(BundlePage, "One page of entries"), ...problems(400, 401, 403, 422) },

@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
-import { instant, json, plain } from "../db/json.ts";
+import { json } from "../db/json.ts";
+import { vendorFields as fields } from "../db/parties.ts";
 import {
   assignments,
   atVersion,
@@ -14,9 +15,6 @@ import {
 } from "../db/write.ts";
 import type { Json, Versioned } from "../wire.ts";
 import type { NewVendor, Vendor, VendorChanges } from "./contract.ts";
-
-const fields = sql`${plain("v.id", "v.name", "v.contact_person", "v.email", "v.phone", "v.address", "v.gstin", "v.payment_terms", "v.status")},
-  ${instant("v.created_at")}, ${instant("v.updated_at")}, v.version`;
 
 const one = prepare<"id">(
   () =>
