@@ -184,14 +184,7 @@ export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
   // An error before the first middleware has no id yet.
   const requestId = c.get("requestId") ?? crypto.randomUUID();
   if (status >= 500) {
-    console.error(
-      JSON.stringify({
-        level: "error",
-        request_id: requestId,
-        problem: problem.kind,
-        cause: describe(problem.cause ?? problem),
-      }),
-    );
+    logFailure(requestId, problem.kind, problem.cause ?? problem);
   }
   const body: z.infer<typeof ProblemBody> = {
     type: `/problems/${problem.kind}`,
@@ -202,6 +195,11 @@ export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
     ...(problem.errors && { errors: problem.errors }),
   };
   return c.body(JSON.stringify(body), status, { ...problem.headers, "Content-Type": "application/problem+json" });
+}
+
+/** Logs what failed on our side, once. */
+export function logFailure(requestId: string, problem: string, cause: unknown): void {
+  console.error(JSON.stringify({ level: "error", request_id: requestId, problem, cause: describe(cause) }));
 }
 
 function describe(cause: unknown): Record<string, unknown> {

@@ -161,7 +161,8 @@ describe("the OpenAPI document", () => {
     for (const [status, { description, content = {} }] of Object.entries(operation.responses)) {
       expect(description).not.toBe("");
       const type = Number(status) < 400 ? "application/json" : "application/problem+json";
-      expect(Object.keys(content)).toEqual(["204", "304"].includes(status) ? [] : [type]);
+      const exported = operation.operationId === "listPurchaseOrders" && status === "200" ? ["text/csv"] : [];
+      expect(Object.keys(content)).toEqual(["204", "304"].includes(status) ? [] : [type, ...exported]);
     }
   });
 

@@ -108,6 +108,16 @@ export const PurchaseOrderPage = Page(ListedPurchaseOrder)
   .openapi("PurchaseOrderPage");
 export type PurchaseOrderPage = z.infer<typeof PurchaseOrderPage>;
 
+export const PurchaseOrderCsv = z
+  .string()
+  .regex(/^\ufeff?id,/)
+  .openapi("PurchaseOrderCsv", {
+    example: "id,client_id,project_id\r\n140,2,\r\n",
+    description:
+      "RFC 4180 with a header: the fields of a PO, then client_name and vendor_name. Text that a spreadsheet would take for a " +
+      "formula begins with a quote (').",
+  });
+
 /** A sum of amounts, which may have more digits than any one of them. */
 const sum = (example: string, description: string) =>
   z

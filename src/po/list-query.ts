@@ -62,6 +62,14 @@ export const PurchaseOrderQuery = z
       ["vendor"],
       "Puts these into each PO; a page carries at most 2,000 line items in all and ends early",
     ),
+    format: z
+      .enum(["json", "csv"])
+      .optional()
+      .openapi({ example: "json", description: "`csv`, like `Accept: text/csv`: all pages at once, as a file" }),
+    bom: z.enum(["true", "false"]).default("false").openapi({
+      example: "false",
+      description: "`true`: the CSV begins with a byte order mark, by which Excel knows UTF-8",
+    }),
   })
   .superRefine((query, context) => {
     const sort = sortOf(query).replace("-", "");

@@ -1,4 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
+import type { Context, TypedResponse } from "hono";
+import { accepts } from "hono/accepts";
+import type { AppEnv } from "../env.ts";
 import {
   ifMatch,
   ifNoneMatch,
@@ -12,7 +15,7 @@ import {
 import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
-import { Problem, problems } from "../problem.ts";
+import { logFailure, Problem, problems } from "../problem.ts";
 import { instantInput, type Json, pathId, queryId, severalOf } from "../wire.ts";
 import { type BundlePosition, listBundles, mostLinesPerPage } from "./bundles.ts";
 import {
@@ -21,14 +24,16 @@ import {
   DeletedPurchaseOrderPage,
   NewPurchaseOrder,
   PurchaseOrderChanges,
+  PurchaseOrderCsv,
   PurchaseOrderPage,
   PurchaseOrderWithLines,
   StatusChange,
 } from "./contract.ts";
+import { csvStream } from "./csv.ts";
 import { listDeletedPos, listPoHistory } from "./history.ts";
 import { PurchaseOrderQuery } from "./list-query.ts";
 import { deletePo, findPo, insertPo, updatePo, updatePoStatus } from "./queries.ts";
-import { listPos } from "./search.ts";
+import { everyPage, listPos, type Search } from "./search.ts";
 import { type Status, sourcesOf, transitions } from "./status.ts";
 
 const byId = z.strictObject({ po_id: pathId("po_id") });
@@ -47,11 +52,26 @@ export const poRoutes = feature()
         "dated when its transaction begins and seen when that ends, a few seconds later at most: begin each time a minute " +
         "before the time before. A PO that changes during such a walk is met again.",
       request: { query: PurchaseOrderQuery },
-      responses: { 200: json(PurchaseOrderPage, "One page of POs"), ...problems(400, 401, 403, 422) },
+      responses: {
+        200: {
+          description: "One page of POs, or all of them as CSV",
+          content: { "application/json": { schema: PurchaseOrderPage }, "text/csv": { schema: PurchaseOrderCsv } },
+          headers: {
+            Vary: {
+              description: "Accept",
+              required: true,
+              schema: { type: "string", enum: ["Accept"], example: "Accept" },
+            },
+          },
+        },
+        ...problems(400, 401, 403, 422),
+      },
     }),
     async (c) => {
       const query = c.req.valid("query");
-      const { limit, cursor, include: _, expand, ...which } = query;
+      const { limit, cursor, include: _, expand, format, bom, ...which } = query;
+      c.header("Vary", "Accept", { append: true });
+      if ((format ?? preferred(c)) === "csv") return sendCsv(c, which, bom === "true");
       const walk = await openWalk(c, JSON.stringify(["po", which]), cursor);
       const { rows, total } = await listPos(c.var.db, query, walk.position, limit + 1);
       const fits = (row: { linesSoFar: number }) =>
@@ -251,6 +271,30 @@ export const poRoutes = feature()
       return sendDeletion(c, `PO ${po_id}`, deletion);
     },
   );
+
+const preferred = (c: Context): string =>
+  accepts(c, { header: "Accept", supports: ["application/json", "text/csv"], default: "application/json" }) ===
+  "text/csv"
+    ? "csv"
+    : "json";
+
+async function sendCsv(c: Context<AppEnv>, which: Omit<Search, "include" | "expand">, withBom: boolean) {
+  // An export is whole, and has columns of its own.
+  const others = ["limit", "cursor", "include", "expand"].filter((name) => c.req.query(name) !== undefined);
+  if (others.length > 0) {
+    throw new Problem("validation-failed", undefined, {
+      errors: others.map((name) => ({ in: "query", pointer: `/${name}`, detail: "does not go with CSV" })),
+    });
+  }
+  const pages = everyPage(c.var.db, { ...which, include: [], expand: ["client", "vendor"] });
+  const stream = await csvStream(pages, withBom, (cause) => logFailure(c.var.requestId, "export-broke-off", cause));
+  const answer: unknown = c.body(stream, 200, {
+    "Content-Type": "text/csv; charset=utf-8",
+    "Content-Disposition": 'attachment; filename="purchase-orders.csv"',
+  });
+  // Hono types what it serialises itself.
+  return answer as Response & TypedResponse<string, 200, "text">;
+}
 
 const missing = (id: number) => `There is no PO ${id}.`;
 

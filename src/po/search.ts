@@ -22,8 +22,11 @@ const text = sql`(coalesce(po.po_number, '') || E'\\n' || coalesce(po.store_id, 
 const escaped = (part: string) => part.replace(/[\\%_]/g, "\\$&");
 const all = (conditions: SQL[]) => (conditions.length === 0 ? sql`true` : sql.join(conditions, sql` AND `));
 
+/** What is looked for; how long a page is, the caller says. */
+export type Search = Omit<PurchaseOrderQuery, "limit" | "cursor" | "format" | "bom">;
+
 /** What every PO of the list is, but for its statuses and the text that is searched. */
-function conditionsOf(query: PurchaseOrderQuery): SQL[] {
+function conditionsOf(query: Search): SQL[] {
   const { po_date_from: from, po_date_to: to, po_value_min: min, po_value_max: max } = query;
   const [date, value] = [keys.po_date?.[0], keys.po_value?.[0]];
   const given: [value: unknown, condition: SQL][] = [
@@ -47,7 +50,7 @@ function conditionsOf(query: PurchaseOrderQuery): SQL[] {
  * Ids and keys of the POs that may be on the page: each branch is read from an index in the list's order, as far as `tail`
  * says, so that no branch reads more than a page has.
  */
-function candidates(query: PurchaseOrderQuery, key: SQL, conditions: SQL[], tail: SQL): SQL {
+function candidates(query: Search, key: SQL, conditions: SQL[], tail: SQL): SQL {
   const rows = (...where: SQL[]) =>
     sql`(SELECT po.id, ${key} AS key FROM "Finances".client_po po WHERE ${all([...where, ...conditions])} ${tail})`;
   const ofStatus = [...new Set(query.status)].map((status) => sql`po.status = ${status}`);
@@ -86,7 +89,7 @@ const mostCounted = 10_000;
  * The POs that `query` asks for after `position` (key, id), in its order, `limit` of them at most; `linesSoFar` counts the
  * lines of the page up to and with the PO. `total` counts all pages.
  */
-export async function listPos(db: Db, query: PurchaseOrderQuery, position: string[] | undefined, limit: number) {
+export async function listPos(db: Db, query: Search, position: string[] | undefined, limit: number) {
   const sort = sortOf(query);
   const [key, type] = keys[sort.replace("-", "")] ?? [createdAt, sql`timestamptz`];
   const [direction, after] = sort.startsWith("-") ? [sql`DESC`, sql`<`] : [sql`ASC`, sql`>`];
@@ -114,4 +117,17 @@ export async function listPos(db: Db, query: PurchaseOrderQuery, position: strin
     })),
     total: counts && { count: Math.min(counted, mostCounted), exact: counted <= mostCounted },
   };
+}
+
+/** As many as fit into one answer of the driver, whatever their notes and addresses. */
+const rowsPerPage = 200;
+
+/** The whole list, page by page, one round trip each. */
+export async function* everyPage(db: Db, query: Search): AsyncGenerator<Json<ListedPurchaseOrder>[]> {
+  for (let position: string[] | undefined; ; ) {
+    const { rows } = await listPos(db, query, position, rowsPerPage);
+    yield rows.map((row) => row.json);
+    if (rows.length < rowsPerPage) return;
+    position = rows.at(-1)?.position;
+  }
 }
