@@ -1,6 +1,6 @@
 import { base64url } from "jose";
 import { z } from "zod";
-import { type Db, isLoopback } from "./db/client.ts";
+import { type Db, isLoopback, type Timing } from "./db/client.ts";
 
 /** Who is calling, as the access token says; the guard in the database has the last word. */
 export interface Caller {
@@ -16,6 +16,7 @@ export interface AppEnv {
     settings: Settings;
     /** On open routes without a guard, on guarded ones with the caller's guard in front of every batch. */
     db: Db;
+    timing: Timing;
     caller: Caller;
   };
 }

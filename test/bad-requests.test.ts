@@ -114,18 +114,18 @@ describe.each(titled(writes.filter((operation) => operation.path.includes("{")))
 });
 
 it.each([
-  ["/client", "PUT", "GET, HEAD, POST"],
-  ["/client", "DELETE", "GET, HEAD, POST"],
-  ["/client/1", "POST", "GET, HEAD, PATCH, DELETE"],
-  ["/vendor/1", "PUT", "GET, HEAD, PATCH, DELETE"],
-  ["/po", "GET", "POST"],
-  ["/po", "PATCH", "POST"],
-  ["/po/1", "POST", "GET, HEAD, PATCH, DELETE"],
-  ["/po/1/line-items", "PATCH", "GET, HEAD, POST"],
-  ["/po/1/line-items", "DELETE", "GET, HEAD, POST"],
-  ["/po/1/line-items/1", "PUT", "GET, HEAD, PATCH, DELETE"],
-  ["/po/aggregated/by-store", "DELETE", "GET, HEAD"],
-  ["/po/list", "PUT", "GET, HEAD"],
+  ["/client", "PUT", "GET, HEAD, POST, OPTIONS"],
+  ["/client", "DELETE", "GET, HEAD, POST, OPTIONS"],
+  ["/client/1", "POST", "GET, HEAD, PATCH, DELETE, OPTIONS"],
+  ["/vendor/1", "PUT", "GET, HEAD, PATCH, DELETE, OPTIONS"],
+  ["/po", "GET", "POST, OPTIONS"],
+  ["/po", "PATCH", "POST, OPTIONS"],
+  ["/po/1", "POST", "GET, HEAD, PATCH, DELETE, OPTIONS"],
+  ["/po/1/line-items", "PATCH", "GET, HEAD, POST, OPTIONS"],
+  ["/po/1/line-items", "DELETE", "GET, HEAD, POST, OPTIONS"],
+  ["/po/1/line-items/1", "PUT", "GET, HEAD, PATCH, DELETE, OPTIONS"],
+  ["/po/aggregated/by-store", "DELETE", "GET, HEAD, OPTIONS"],
+  ["/po/list", "PUT", "GET, HEAD, OPTIONS"],
 ])("%s has no %s, and says what it has", async (path, method, allowed) => {
   const response = await call(path, { method, token });
   await problem(response, "method-not-allowed");
