@@ -6,10 +6,11 @@ import { secureHeaders } from "hono/secure-headers";
 import { authRoutes } from "./auth/routes.ts";
 import { backupRoutes } from "./backup/routes.ts";
 import { clientRoutes } from "./client/routes.ts";
-import { createDb } from "./db/client.ts";
+import { createDb, type Timing } from "./db/client.ts";
 import { docsHeaders, docsRoutes } from "./docs/routes.ts";
 import { type AppEnv, settings } from "./env.ts";
 import { exactJson } from "./exact-json.ts";
+import { exposedHeaders } from "./exposed-headers.ts";
 import { healthRoutes } from "./health/routes.ts";
 import { lineItemRoutes } from "./line-item/routes.ts";
 import { assertEveryRouteIsGuarded, openApiDocument } from "./openapi.ts";
@@ -38,21 +39,25 @@ const app = new OpenAPIHono<AppEnv>();
 app.use(requestId({ limitLength: 100, headerName: "X-Request-Id" }));
 app.use((c, next) => (/^\/docs(\/|$)/.test(c.req.path) ? docsHeaders : apiHeaders)(c, next));
 app.use(async function answerHeaders(c, next) {
+  const started = performance.now();
   await next();
   // A raw answer, such as a static file, does not carry what was set before it.
   c.res.headers.set("X-Request-Id", c.var.requestId);
+  // For who has a token alone: it would tell a stranger to the millisecond what a guess made us do.
+  if (c.var.caller) c.res.headers.set("Server-Timing", serverTiming(c.var.timing, started));
   if (!c.res.headers.has("Cache-Control")) c.res.headers.set("Cache-Control", "no-store");
 });
 app.use(async function configured(c, next) {
   c.set("settings", await settings(c.env));
-  c.set("db", createDb(c.var.settings.databaseUrl));
+  c.set("timing", { milliseconds: 0, roundTrips: 0 });
+  c.set("db", createDb(c.var.settings.databaseUrl, c.var.timing));
   await next();
 });
 const corsHeaders = cors({
   origin: (origin) => origin,
   allowMethods: ["GET", "HEAD", "POST", "PATCH", "DELETE"],
-  allowHeaders: ["Authorization", "Content-Type", "X-Request-Id"],
-  exposeHeaders: ["Location", "Retry-After", "RateLimit-Policy", "WWW-Authenticate", "X-Request-Id"],
+  allowHeaders: ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"],
+  exposeHeaders: [...exposedHeaders],
   // Two hours, the most that Chrome keeps.
   maxAge: 7200,
 });
@@ -82,8 +87,12 @@ app.use((c, next) => (/^\/auth\//.test(c.req.path) ? smallBody : anyBody)(c, nex
 app.use(async function knownMethod(c, next) {
   // A path that stands in the document as it is: PATCH /po/list is not a PATCH of the PO with the id "list".
   const methods = literalPaths().get(c.req.path);
+  if (c.req.method === "OPTIONS") {
+    const allowed = methods ?? methodsOf(c.req.path);
+    if (allowed.length > 0) return c.body(null, 204, { Allow: allowed.join(", ") });
+  }
   if (methods && !methods.includes(c.req.method)) throw notAllowed(methods);
-  await next();
+  return next();
 });
 app.use(async function wholeQuery(c, next) {
   if (/[?&]=/.test(c.req.url)) {
@@ -117,6 +126,10 @@ app.route("/", opsRoutes);
 app.route("/", backupRoutes);
 app.route("/", docsRoutes);
 
+/** Until the answer begins; what an export streams afterwards is not in it. */
+const serverTiming = ({ milliseconds, roundTrips }: Timing, started: number) =>
+  `db;dur=${milliseconds.toFixed(1)};desc="round trips: ${roundTrips}", total;dur=${(performance.now() - started).toFixed(1)}`;
+
 let document: string | undefined;
 app.get("/openapi.json", (c) => {
   document ??= openApiDocument(app);
@@ -124,9 +137,10 @@ app.get("/openapi.json", (c) => {
 });
 assertEveryRouteIsGuarded(app, ["/docs", "/docs/:file{(scalar|start)\\.js}", "/problems/:kind", "/openapi.json"]);
 
-/** What a request may do with a route's methods: HEAD is served wherever GET is. */
-const withHead = (methods: string[]) => [
+/** What a request may do with a route's methods: HEAD is served wherever GET is, OPTIONS wherever there is anything. */
+const served = (methods: string[]) => [
   ...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]))),
+  ...(methods.length > 0 ? ["OPTIONS"] : []),
 ];
 
 let literals: Map<string, string[]> | undefined;
@@ -135,10 +149,7 @@ function literalPaths(): Map<string, string[]> {
   if (!literals) {
     const routes = app.routes.filter((route) => route.method !== "ALL" && !/[:*]/.test(route.path));
     literals = new Map(
-      routes.map(({ path }) => [
-        path,
-        withHead(routes.filter((each) => each.path === path).map((each) => each.method)),
-      ]),
+      routes.map(({ path }) => [path, served(routes.filter((each) => each.path === path).map((each) => each.method))]),
     );
   }
   return literals;
@@ -146,7 +157,7 @@ function literalPaths(): Map<string, string[]> {
 
 /** The methods of the paths with parameters that this one fits. */
 const methodsOf = (path: string): string[] =>
-  withHead(
+  served(
     app.routes
       .filter((route) => route.method !== "ALL" && patternOf(route.path).test(path))
       .map((route) => route.method),

@@ -26,6 +26,10 @@ export const constraints: Readonly<Record<string, Meaning>> = {
   client_po_site_fkey: unknown("site_id"),
   client_po_not_its_own_parent: invalid("/parent_po_id", "a PO is not its own parent"),
   client_po_value_from_lines: invalid("/po_value", "follows from the line items of this PO: leave it out"),
+  client_po_closed: taken(
+    "",
+    "a completed or cancelled PO keeps its line items and amounts: set its status back first",
+  ),
   client_po_line_item_limit: invalid("", "a PO has at most 2000 line items"),
 
   client_po_line_item_one_price: invalid("/unit_price", "give exactly one of unit_price and total_price"),

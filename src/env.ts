@@ -1,6 +1,6 @@
 import { base64url } from "jose";
 import { z } from "zod";
-import { type Db, isLoopback } from "./db/client.ts";
+import { type Db, isLoopback, type Timing } from "./db/client.ts";
 
 declare global {
   /** Secrets that may be missing, so that wrangler.toml cannot require them. */
@@ -23,6 +23,7 @@ export interface AppEnv {
     settings: Settings;
     /** On open routes without a guard, on guarded ones with the caller's guard in front of every batch. */
     db: Db;
+    timing: Timing;
     caller: Caller;
   };
 }

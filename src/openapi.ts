@@ -93,6 +93,11 @@ export const jsonBody = <Schema extends z.ZodType>(schema: Schema) => ({
 export const created = <Schema extends z.ZodType>(schema: Schema, description: string) => ({
   ...json(schema, description),
   headers: {
+    ETag: {
+      description: "The version of a single row that has one",
+      required: false,
+      schema: { type: "string" as const, example: '"1"' },
+    },
     Location: {
       description: "Path of what was created",
       required: true,
@@ -106,14 +111,6 @@ export const done = (description: string) => ({ description });
 
 /** Nothing to say: it is gone. */
 export const gone = done("Deleted");
-
-/** The answer of a deletion: 204, 404 for what is not there, 409 for what is in use. */
-export function sendDeletion(c: Context, what: string, deletion: "deleted" | "missing" | Record<string, number>) {
-  if (deletion === "deleted") return c.body(null, 204);
-  if (deletion === "missing") throw new Problem("not-found", `There is no ${what}.`);
-  const users = Object.entries(deletion).map(([table, count]) => `${table} (${count})`);
-  throw new Problem("conflict", `The ${what} cannot be deleted: it is in use by ${users.join(", ")}.`);
-}
 
 /** Answers JSON text that Postgres made, as it is. */
 export function sendJson<T, Status extends 200 | 201>(

@@ -18,6 +18,7 @@ export const kinds = {
   "method-not-allowed": { status: 405, title: "The method does not exist here" },
   "not-acceptable": { status: 406, title: "The answer does not exist in this form" },
   conflict: { status: 409, title: "The request is in conflict with what is stored" },
+  "precondition-failed": { status: 412, title: "It was changed since it was read" },
   "body-too-large": { status: 413, title: "The request body is too large" },
   "unsupported-media-type": { status: 415, title: "The media type of the body is not supported" },
   "validation-failed": { status: 422, title: "The request does not validate" },
@@ -88,6 +89,27 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
       return unauthorized("The session is over: log in again.", more);
     case "NX403":
       return new Problem("forbidden", undefined, more);
+    case "NX409":
+      return new Problem(
+        "conflict",
+        "The first request with this Idempotency-Key is still at work: send it again then.",
+        {
+          headers: { "Retry-After": "1" },
+          ...more,
+        },
+      );
+    case "NX422":
+      return new Problem("validation-failed", undefined, {
+        errors: [
+          {
+            in: "header",
+            pointer: "/Idempotency-Key",
+            detail: "stands for another request (method, path or body): a new request takes a new key",
+          },
+        ],
+        ...more,
+      });
+    case "NX208":
     case "40001":
     case "40P01":
     case "55P03":
@@ -171,14 +193,7 @@ export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
   const requestId = c.get("requestId") ?? crypto.randomUUID();
   // Maintenance is meant: a line for every request would hide what is not.
   if (status >= 500 && problem.kind !== "maintenance") {
-    console.error(
-      JSON.stringify({
-        level: "error",
-        request_id: requestId,
-        problem: problem.kind,
-        cause: describe(problem.cause ?? problem),
-      }),
-    );
+    logFailure(requestId, problem.kind, problem.cause ?? problem);
   }
   const body = problemBody(problem, requestId);
   return c.body(JSON.stringify(body), status, { ...problem.headers, "Content-Type": "application/problem+json" });
@@ -197,13 +212,18 @@ export function problemBody(problem: Problem, requestId: string): z.infer<typeof
   };
 }
 
+/** Logs what failed on our side, once. */
+export function logFailure(requestId: string, problem: string, cause: unknown): void {
+  console.error(JSON.stringify({ level: "error", request_id: requestId, problem, cause: describe(cause) }));
+}
+
 function describe(cause: unknown): Record<string, unknown> {
   if (!(cause instanceof Error)) return { message: String(cause) };
   const { code, constraint } = cause as { code?: unknown; constraint?: unknown };
   return { name: cause.name, message: cause.message, code, constraint, stack: cause.stack };
 }
 
-type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422;
+type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 422;
 /** What may come of any request. */
 const always = [429, 500, 503] as const;
 

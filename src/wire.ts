@@ -4,6 +4,11 @@ import { InexactNumber } from "./exact-json.ts";
 declare const shape: unique symbol;
 /** JSON text of a `T`, made by Postgres and answered as it is. */
 export type Json<T> = string & { readonly [shape]: T };
+/** A row with the version that it is. */
+export interface Versioned<T> {
+  json: Json<T>;
+  version: string;
+}
 
 /**
  * What values look like on the wire: decimals as strings (never a JSON number on the way out, so that no client rounds
@@ -90,6 +95,27 @@ export const queryId = (name: string, description: string) =>
       description,
     });
 
+/** A query parameter that names several of `values`, with commas between. */
+export const severalOf = <const Value extends string>(
+  values: readonly Value[],
+  example: NoInfer<Value>[],
+  description: string,
+) =>
+  z
+    .string()
+    .max(100)
+    .transform((value) => value.split(","))
+    .pipe(z.array(z.enum(values)).max(values.length))
+    .default([])
+    .openapi({
+      type: "array",
+      items: { type: "string", enum: [...values] },
+      maxItems: values.length,
+      param: { style: "form", explode: false },
+      example,
+      description,
+    });
+
 const notDecimal = 'must be a decimal number such as "1234.50", without an exponent';
 
 /**
@@ -159,6 +185,20 @@ export const dayInput = z
     return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
   }, "does not exist in the calendar")
   .openapi({ format: "date", example: "2026-01-29" });
+
+const clock = /^([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,6})?(Z|[+-](0\d|1[0-4]):[0-5]\d)$/;
+
+/** A moment that comes in a query, to the microsecond at most. */
+export const instantInput = (name: string, description: string) =>
+  z
+    .string()
+    .max(40)
+    .refine((value) => {
+      const [day = "", time = ""] = [value.slice(0, 10), value.slice(11)];
+      return value[10] === "T" && dayInput.safeParse(day).success && clock.test(time);
+    }, "must be an instant such as 2026-01-29T01:47:55Z (a + is sent as %2B)")
+    .optional()
+    .openapi({ param: { name, in: "query" }, format: "date-time", example: "2026-01-29T01:47:55Z", description });
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const control = /[\u0001-\u0008\u000b\u000c\u000e-\u001f\u007f]/;

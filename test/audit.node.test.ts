@@ -72,7 +72,7 @@ function auditTests(server: TestServer) {
     return text;
   };
   const value = (table: string, column: Record<string, unknown>): string => {
-    if (column.column === "status") return table === "vendor" ? "'inactive'" : "'cancelled'";
+    if (column.column === "status") return table === "vendor" ? "'inactive'" : "'active'";
     if (column.column === "po_type") return "'verbal_agreement'";
     if (column.column === "role") return "'admin'";
     if (column.column === "gstin") return "'27AAAAA0000A1Z5'";

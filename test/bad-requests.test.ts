@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
-it("speaks of all twelve writes", () => {
+it("speaks of all thirteen writes", () => {
   expect(writes.map((operation) => operation.operationId).toSorted()).toEqual([
     "createClient",
     "createLineItems",
@@ -28,6 +28,7 @@ it("speaks of all twelve writes", () => {
     "deleteLineItem",
     "deletePurchaseOrder",
     "deleteVendor",
+    "setPurchaseOrderStatus",
     "updateClient",
     "updateLineItem",
     "updatePurchaseOrder",
@@ -103,10 +104,12 @@ describe.each(titled(writes.filter((operation) => operation.path.includes("{")))
     const before = await sql(`SELECT max(id) FROM "Finances".audit_log`);
     for (const id of missingIds) {
       const path = fill(operation.path.replace(`{${name}}`, id), ids);
-      const body =
-        operation.requestBody && (operation.method === "POST" ? { item_name: "x", total_price: "1" } : { notes: "x" });
-      const fitting =
-        operation.operationId === "updatePurchaseOrder" || operation.method === "POST" ? body : body && {};
+      const bodies: Record<string, object> = {
+        createLineItems: { item_name: "x", total_price: "1" },
+        setPurchaseOrderStatus: { status: "active" },
+        updatePurchaseOrder: { notes: "x" },
+      };
+      const fitting = operation.requestBody && (bodies[operation.operationId] ?? {});
       const trips = await roundTrips(async () => {
         await problem(await call(path, { method: operation.method, token, body: fitting }), "not-found");
       });
@@ -117,18 +120,18 @@ describe.each(titled(writes.filter((operation) => operation.path.includes("{")))
 });
 
 it.each([
-  ["/client", "PUT", "GET, HEAD, POST"],
-  ["/client", "DELETE", "GET, HEAD, POST"],
-  ["/client/1", "POST", "GET, HEAD, PATCH, DELETE"],
-  ["/vendor/1", "PUT", "GET, HEAD, PATCH, DELETE"],
-  ["/po", "GET", "POST"],
-  ["/po", "PATCH", "POST"],
-  ["/po/1", "POST", "GET, HEAD, PATCH, DELETE"],
-  ["/po/1/line-items", "PATCH", "GET, HEAD, POST"],
-  ["/po/1/line-items", "DELETE", "GET, HEAD, POST"],
-  ["/po/1/line-items/1", "PUT", "GET, HEAD, PATCH, DELETE"],
-  ["/po/aggregated/by-store", "DELETE", "GET, HEAD"],
-  ["/po/list", "PUT", "GET, HEAD"],
+  ["/client", "PUT", "GET, HEAD, POST, OPTIONS"],
+  ["/client", "DELETE", "GET, HEAD, POST, OPTIONS"],
+  ["/client/1", "POST", "GET, HEAD, PATCH, DELETE, OPTIONS"],
+  ["/vendor/1", "PUT", "GET, HEAD, PATCH, DELETE, OPTIONS"],
+  ["/po", "GET", "POST, OPTIONS"],
+  ["/po", "PATCH", "POST, OPTIONS"],
+  ["/po/1", "POST", "GET, HEAD, PATCH, DELETE, OPTIONS"],
+  ["/po/1/line-items", "PATCH", "GET, HEAD, POST, OPTIONS"],
+  ["/po/1/line-items", "DELETE", "GET, HEAD, POST, OPTIONS"],
+  ["/po/1/line-items/1", "PUT", "GET, HEAD, PATCH, DELETE, OPTIONS"],
+  ["/po/aggregated/by-store", "DELETE", "GET, HEAD, OPTIONS"],
+  ["/po/list", "PUT", "GET, HEAD, OPTIONS"],
 ])("%s has no %s, and says what it has", async (path, method, allowed) => {
   const response = await call(path, { method, token });
   await problem(response, "method-not-allowed");

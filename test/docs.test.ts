@@ -129,7 +129,7 @@ describe("every answer of the API", () => {
       { method: "POST", body: "{}", headers: { "Content-Type": "text/plain" } },
     ],
     ["an invalid body", "/auth/login", 422, { method: "POST", body: {} }],
-    ["a preflight", "/client", 405, { method: "OPTIONS", headers: { Origin: "https://evil.example" } }],
+    ["a preflight of a stranger", "/client", 204, { method: "OPTIONS", headers: { Origin: "https://evil.example" } }],
   ])("has secure headers and is not stored: %s", async (_case, path, status, options) => {
     const response = await call(path, options);
     expect(response.status).toBe(status);

@@ -3,7 +3,9 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { Command } from "commander";
+import openapiTypes from "openapi-typescript";
 import pg from "pg";
+import { breakingChanges } from "./breaking.ts";
 import { commonPasswordFile, commonPasswordModule } from "./common-passwords.ts";
 import { migrate } from "./migrate.ts";
 import { startCluster } from "./postgres.ts";
@@ -16,7 +18,10 @@ const options = new Command("npm run check --")
     "Types, lint and format, the files made from others, and the schema: src/db/schema.ts against the migrations, and both\n" +
       "against a live database (default: OWNER_DATABASE_URL, else the dev stack's, if there is one).",
   )
-  .option("--write", "format, and write docs/openapi.json and the list of common passwords anew, before checking")
+  .option(
+    "--write",
+    "format, and write docs/openapi.json, its types and the list of common passwords anew, before checking",
+  )
   .option("--database-url <url>", "the owner's URL of the live database to compare")
   .parse()
   .opts<{ write?: true; databaseUrl?: string }>();
@@ -25,14 +30,17 @@ const options = new Command("npm run check --")
 type Findings = string[];
 
 const documentFile = join(root, "docs/openapi.json");
+const documentTypesFile = join(root, "docs/openapi.d.ts");
 
 const steps: [name: string, run: () => Findings | Promise<Findings>][] = [
   ["list of common passwords is up to date", commonPasswordsAreCurrent],
   ["bindings", () => command("wrangler", "types", "--strict-vars=false")],
+  ["OpenAPI document is up to date", documentIsCurrent],
+  ["types of the OpenAPI document are up to date", documentTypesAreCurrent],
   ["types of the Worker", () => command("tsc", "-p", ".")],
   ["types of the tools", () => command("tsc", "-p", "tools")],
   ["lint and format", () => command("biome", "check", ...(options.write ? ["--write"] : []), ".")],
-  ["OpenAPI document is up to date", documentIsCurrent],
+  ["OpenAPI document breaks no client without a new version", nothingBreaks],
   ["OpenAPI document lints", () => command("redocly", "lint", "--config", "docs/redocly.yaml", "docs/openapi.json")],
   ["migrations follow src/db/schema.ts", migrationsAreComplete],
   ["schema", schemaHasNotDrifted],
@@ -69,6 +77,30 @@ async function documentIsCurrent(): Promise<Findings> {
   if (options.write) writeFileSync(documentFile, current);
   const committed = existsSync(documentFile) ? readFileSync(documentFile, "utf8") : "";
   return committed === current ? [] : ["docs/openapi.json is not what the code says: npm run check -- --write"];
+}
+
+async function documentTypesAreCurrent(): Promise<Findings> {
+  const current = await openapiTypes(JSON.parse(readFileSync(documentFile, "utf8")));
+  if (options.write) writeFileSync(documentTypesFile, current);
+  const committed = existsSync(documentTypesFile) ? readFileSync(documentTypesFile, "utf8") : "";
+  return committed === current ? [] : ["docs/openapi.d.ts is old: npm run check -- --write"];
+}
+
+/** Compared with what was committed last and, where that is what is checked, with the commit that it came on top of. */
+function nothingBreaks(): Findings {
+  const current = readFileSync(documentFile, "utf8");
+  return ["HEAD^", "HEAD"].flatMap((commit) => {
+    const base = spawnSync("git", ["show", `${commit}:docs/openapi.json`], {
+      cwd: root,
+      encoding: "utf8",
+      maxBuffer: 2 ** 28,
+    });
+    // No repository, or no such commit in it: a copy of the files, or a clone without history.
+    if (base.status !== 0 || base.stdout === current) return [];
+    const findings = breakingChanges(base.stdout, current);
+    if (findings.length === 0) return [];
+    return [`since ${commit}; raise the version in src/openapi.ts, or take it back:`, ...findings];
+  });
 }
 
 /** drizzle-kit would write another migration if schema.ts said more than the last snapshot: let it try on a copy. */

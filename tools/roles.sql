@@ -65,7 +65,7 @@ GRANT INSERT (name, contact_person, email, phone, address, gstin, payment_terms,
 GRANT INSERT (client_id, project_id, store_id, po_number, po_date, status, po_type, parent_po_id, agreement_date, pi_number,
     pi_date, vendor_id, site_id, notes, vendor_gstin, bill_to_gstin, vendor_address, bill_to_address, ship_to_address,
     po_value, receivable_amount),
-  UPDATE (client_id, project_id, store_id, po_number, po_date, po_type, parent_po_id, agreement_date, pi_number,
+  UPDATE (client_id, project_id, store_id, po_number, po_date, status, status_reason, po_type, parent_po_id, agreement_date, pi_number,
     pi_date, vendor_id, site_id, notes, vendor_gstin, bill_to_gstin, vendor_address, bill_to_address, ship_to_address,
     po_value, receivable_amount), DELETE
   ON "Finances".client_po TO nexgen_api;
@@ -79,10 +79,15 @@ GRANT INSERT (username, email, password_hash, role, password_changed_at),
 GRANT INSERT (id, user_id, token_hash, expires_at, address, user_agent),
   UPDATE (token_hash, previous_token_hash, rotated_at, revoked_at)
   ON "Finances".refresh_session TO nexgen_api;
+-- A key is claimed by a function alone, which knows whose and for how long; its answer comes from the same batch.
+GRANT SELECT, UPDATE (answer) ON "Finances".idempotency_key TO nexgen_api;
+GRANT EXECUTE ON FUNCTION "Finances".claim(text, text, text, bytea), "Finances".purge_idempotency_keys() TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".guard(uuid, integer, integer, text, text) TO nexgen_api;
 -- Failed log-ins are counted by these alone: whoever could write the counts could guess on.
 GRANT EXECUTE ON FUNCTION "Finances".count_log_in(text, text), "Finances".forget_log_ins(text, text),
   "Finances".clear_expired_sessions() TO nexgen_api;
+-- Called by a trigger of POs, with the rights of whoever writes.
+GRANT EXECUTE ON FUNCTION "Finances".refuse_closed(bigint[]) TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".kept_orphans(), "Finances".audit_value(jsonb) TO nexgen_api;
 
 -- nexgen_backup: reads everything, also what later migrations bring, and writes nothing.

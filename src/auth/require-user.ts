@@ -21,6 +21,6 @@ export const requireUser = (role: "viewer" | "editor" | "admin"): MiddlewareHand
     const caller = token === undefined ? undefined : await verifyAccessToken(c.var.settings, token);
     if (!caller) throw unauthorized("The access token is not valid or has expired: log in again.");
     c.set("caller", caller);
-    c.set("db", createDb(c.var.settings.databaseUrl, guard(caller, role, c.var.requestId)));
+    c.set("db", createDb(c.var.settings.databaseUrl, c.var.timing, guard(caller, role, c.var.requestId)));
     await next();
   };

@@ -1,14 +1,24 @@
 import { sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
-import { instant, json, plain } from "../db/json.ts";
-import { assignments, type Columns, deletion, names, record } from "../db/write.ts";
-import type { Json } from "../wire.ts";
+import { json } from "../db/json.ts";
+import { clientFields as fields } from "../db/parties.ts";
+import {
+  assignments,
+  atVersion,
+  type Columns,
+  deletion,
+  names,
+  outcome,
+  record,
+  type Stale,
+  unchanged,
+} from "../db/write.ts";
+import type { Json, Versioned } from "../wire.ts";
 import type { Client, ClientChanges, NewClient } from "./contract.ts";
 
-const fields = sql`${plain("c.id", "c.name", "c.bundle_by_store")}, ${instant("c.created_at")}, ${instant("c.updated_at")}, c.version`;
-
 const one = prepare<"id">(
-  () => sql`SELECT ${json} FROM (SELECT ${fields} FROM "Finances".client c WHERE c.id = ${sql.placeholder("id")}) item`,
+  () =>
+    sql`SELECT ${json}, item.version FROM (SELECT ${fields} FROM "Finances".client c WHERE c.id = ${sql.placeholder("id")}) item`,
 );
 
 const page = prepare<"after" | "limit">(
@@ -18,9 +28,9 @@ const page = prepare<"after" | "limit">(
   ) item`,
 );
 
-export async function findClient(db: Db, id: number): Promise<Json<Client> | undefined> {
+export async function findClient(db: Db, id: number): Promise<Versioned<Client> | undefined> {
   const [rows] = await db.read(one({ id }));
-  return rows?.[0]?.json as Json<Client> | undefined;
+  return rows?.[0] as Versioned<Client> | undefined;
 }
 
 /** The clients after the id `after`, by id. */
@@ -32,27 +42,40 @@ export async function listClients(db: Db, after: string, limit: number) {
 const columns = { name: "text", bundle_by_store: "boolean" } satisfies Columns;
 
 const add = prepare<"given">(
-  () => sql`WITH c AS (
+  () => sql`WITH added AS (
     INSERT INTO "Finances".client (${names(columns)})
     SELECT ${names(columns)} FROM jsonb_to_record(${sql.placeholder("given")}::jsonb) AS given (${record(columns)})
-    RETURNING *
-  ) SELECT ${json}, item.id FROM (SELECT ${fields} FROM c) item`,
+    RETURNING id
+  ) SELECT set_config('nexgen.inserted', id::text, true) FROM added`,
 );
 
-export async function insertClient(db: Db, given: NewClient): Promise<{ json: Json<Client>; id: string }> {
-  const [rows] = await db.write(add({ given: JSON.stringify(given) }));
-  return rows?.[0] as { json: Json<Client>; id: string };
+const added = prepare(
+  () => sql`SELECT ${json}, item.id, item.version FROM (
+    SELECT ${fields} FROM "Finances".client c WHERE c.id = current_setting('nexgen.inserted')::bigint
+  ) item`,
+);
+
+export async function insertClient(db: Db, given: NewClient): Promise<Versioned<Client> & { id: string }> {
+  const [, rows] = await db.write(add({ given: JSON.stringify(given) }), added({}));
+  return rows?.[0] as unknown as Versioned<Client> & { id: string };
 }
 
-export async function updateClient(db: Db, id: number, changes: ClientChanges): Promise<Json<Client> | undefined> {
+/** Changes the client, if it is still one of `versions`. */
+export async function updateClient(
+  db: Db,
+  id: number,
+  changes: ClientChanges,
+  versions: number[] | undefined,
+): Promise<Versioned<Client> | Stale | undefined> {
   const assigned = assignments(columns, changes);
-  if (!assigned) return findClient(db, id);
-  const [, rows] = await db.write(
+  if (!assigned) return unchanged(await findClient(db, id), versions);
+  const [written, rows] = await db.write(
     compose(sql`UPDATE "Finances".client c SET ${assigned}
-      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)}) WHERE c.id = ${id}`),
+      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)})
+      WHERE c.id = ${id} AND ${atVersion("c.version", versions)} RETURNING c.id`),
     one({ id }),
   );
-  return rows?.[0]?.json as Json<Client> | undefined;
+  return outcome(written, rows?.[0] as Versioned<Client> | undefined);
 }
 
 /** Deletes a client that nothing refers to. */

@@ -1,7 +1,18 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { created, feature, gone, guarded, json, jsonBody, noQuery, sendDeletion, sendJson } from "../openapi.ts";
+import {
+  ifMatch,
+  ifNoneMatch,
+  sendChanged,
+  sendCreated,
+  sendDeletion,
+  sendFound,
+  tagged,
+  unmodified,
+} from "../etag.ts";
+import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
+import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
-import { Problem, problems } from "../problem.ts";
+import { problems } from "../problem.ts";
 import { pathId } from "../wire.ts";
 import { Client, ClientChanges, ClientPage, NewClient } from "./contract.ts";
 import { deleteClient, findClient, insertClient, listClients, updateClient } from "./queries.ts";
@@ -35,30 +46,31 @@ export const clientRoutes = feature()
       operationId: "findClient",
       tags: ["client"],
       summary: "Read one client",
-      request: { params: byId, query: noQuery },
-      responses: { 200: json(Client, "The client"), ...problems(401, 403, 404, 422) },
+      request: { params: byId, query: noQuery, headers: ifNoneMatch },
+      responses: { 200: tagged(Client, "The client"), 304: unmodified, ...problems(401, 403, 404, 422) },
     }),
     async (c) => {
       const { client_id } = c.req.valid("param");
-      const client = await findClient(c.var.db, client_id);
-      if (client === undefined) throw new Problem("not-found", `There is no client ${client_id}.`);
-      return sendJson(c, client, 200);
+      return sendFound(c, await findClient(c.var.db, client_id), missing(client_id));
     },
   )
   .openapi(
     createRoute({
-      ...guarded("editor"),
+      ...repeatable("editor"),
       method: "post",
       path: "/client",
       operationId: "createClient",
       tags: ["client"],
       summary: "Create a client",
-      request: { query: noQuery, body: jsonBody(NewClient) },
-      responses: { 201: created(Client, "The client"), ...problems(400, 401, 403, 409, 413, 415, 422) },
+      request: { query: noQuery, headers: idempotencyKey, body: jsonBody(NewClient) },
+      responses: {
+        201: repeated(created(Client, "The client")),
+        ...problems(400, 401, 403, 409, 413, 415, 422),
+      },
     }),
     async (c) => {
       const client = await insertClient(c.var.db, c.req.valid("json"));
-      return sendJson(c, client.json, 201, { Location: `/client/${client.id}` });
+      return sendCreated(c, client, `/client/${client.id}`);
     },
   )
   .openapi(
@@ -69,14 +81,16 @@ export const clientRoutes = feature()
       operationId: "updateClient",
       tags: ["client"],
       summary: "Change a client: fields that are left out stay, null clears what may be null",
-      request: { params: byId, query: noQuery, body: jsonBody(ClientChanges) },
-      responses: { 200: json(Client, "The client as it is now"), ...problems(400, 401, 403, 404, 409, 413, 415, 422) },
+      request: { params: byId, query: noQuery, headers: ifMatch, body: jsonBody(ClientChanges) },
+      responses: {
+        200: tagged(Client, "The client as it is now"),
+        ...problems(400, 401, 403, 404, 409, 412, 413, 415, 422),
+      },
     }),
     async (c) => {
       const { client_id } = c.req.valid("param");
-      const client = await updateClient(c.var.db, client_id, c.req.valid("json"));
-      if (client === undefined) throw new Problem("not-found", `There is no client ${client_id}.`);
-      return sendJson(c, client, 200);
+      const client = await updateClient(c.var.db, client_id, c.req.valid("json"), c.req.valid("header")["If-Match"]);
+      return sendChanged(c, client, missing(client_id));
     },
   )
   .openapi(
@@ -87,11 +101,14 @@ export const clientRoutes = feature()
       operationId: "deleteClient",
       tags: ["client"],
       summary: "Delete a client that nothing refers to",
-      request: { params: byId, query: noQuery },
-      responses: { 204: gone, ...problems(401, 403, 404, 409, 422) },
+      request: { params: byId, query: noQuery, headers: ifMatch },
+      responses: { 204: gone, ...problems(401, 403, 404, 409, 412, 422) },
     }),
     async (c) => {
       const { client_id } = c.req.valid("param");
-      return sendDeletion(c, `client ${client_id}`, await deleteClient(c.var.db, client_id));
+      const deletion = await deleteClient(c.var.db, client_id, c.req.valid("header")["If-Match"]);
+      return sendDeletion(c, `client ${client_id}`, deletion);
     },
   );
+
+const missing = (id: number) => `There is no client ${id}.`;

@@ -77,19 +77,31 @@ export function compose(query: SQL): Statement {
 const rolledBackByOthers = (error: unknown) =>
   error instanceof NeonDbError && (error.code === "40P01" || error.code === "40001");
 
-/** The database at `url`; `guard`, if given, is the first statement of every batch. */
-export function createDb(url: string, guard?: Statement): Db {
+/** What the database has cost one request so far. */
+export interface Timing {
+  milliseconds: number;
+  roundTrips: number;
+}
+
+/** The database at `url`, whose cost `timing` counts; `guard`, if given, is the first statement of every batch. */
+export function createDb(url: string, timing: Timing = { milliseconds: 0, roundTrips: 0 }, guard?: Statement): Db {
   const send = async (
     statements: Statement[],
     mode: { isolationLevel: "RepeatableRead" | "ReadCommitted"; readOnly: boolean },
   ) => {
     const sql = connection(url);
     const batch = guard ? [guard, ...statements] : statements;
-    const results = await sql.transaction(
-      batch.map((statement) => sql.query(statement.text, statement.params, { types: asText })),
-      mode,
-    );
-    return (guard ? results.slice(1) : results) as Row[][];
+    const started = performance.now();
+    try {
+      const results = await sql.transaction(
+        batch.map((statement) => sql.query(statement.text, statement.params, { types: asText })),
+        mode,
+      );
+      return (guard ? results.slice(1) : results) as Row[][];
+    } finally {
+      timing.milliseconds += performance.now() - started;
+      timing.roundTrips += 1;
+    }
   };
   return {
     read: (...statements) => send(statements, { isolationLevel: "RepeatableRead", readOnly: true }),

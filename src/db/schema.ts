@@ -83,7 +83,11 @@ export const client = finances.table(
     updatedAt: createdAt(),
     legacy: legacy(),
   },
-  (t) => [filled("client", t.name), uniqueIndex("client_name_unique").on(sql`lower(${t.name})`)],
+  (t) => [
+    filled("client", t.name),
+    uniqueIndex("client_name_unique").on(sql`lower(${t.name})`),
+    index("client_name_search").using("gin", sql`${t.name} "Finances".gin_trgm_ops`),
+  ],
 );
 
 export const vendor = finances.table(
@@ -187,6 +191,8 @@ export const clientPo = finances.table(
     lineItemCount: integer().notNull().default(0),
     version: version(),
     updatedAt: createdAt(),
+    /** What was said when the status was set last. */
+    statusReason: text(),
     legacy: legacy(),
   },
   (t) => [
@@ -205,10 +211,25 @@ export const clientPo = finances.table(
     index("client_po_newest").on(t.createdAt, t.id),
     index("client_po_client_newest").on(t.clientId, t.createdAt, t.id),
     index("client_po_store_newest").on(t.clientId, t.storeId, t.createdAt, t.id),
-    index("client_po_project_index").on(t.projectId),
+    index("client_po_project_newest").on(t.projectId, t.createdAt, t.id),
     index("client_po_parent_po_index").on(t.parentPoId),
-    index("client_po_vendor_index").on(t.vendorId),
+    index("client_po_vendor_newest").on(t.vendorId, t.createdAt, t.id),
     index("client_po_site_index").on(t.siteId),
+    // The filters and sorts of the list, of every client's POs and of one's.
+    index("client_po_any_store_newest").on(t.storeId, t.createdAt, t.id),
+    index("client_po_status_newest").on(t.status, t.createdAt, t.id),
+    index("client_po_type_newest").on(t.poType, t.createdAt, t.id),
+    index("client_po_number_prefix").on(sql`${t.poNumber} text_pattern_ops`),
+    index("client_po_date").on(sql`coalesce(${t.poDate}, '-infinity'::date)`, t.id),
+    index("client_po_client_date").on(t.clientId, sql`coalesce(${t.poDate}, '-infinity'::date)`, t.id),
+    index("client_po_value").on(sql`coalesce(${t.poValue}, '-Infinity'::numeric)`, t.id),
+    index("client_po_client_value").on(t.clientId, sql`coalesce(${t.poValue}, '-Infinity'::numeric)`, t.id),
+    index("client_po_updated").on(t.updatedAt, t.id),
+    index("client_po_client_updated").on(t.clientId, t.updatedAt, t.id),
+    index("client_po_search").using(
+      "gin",
+      sql`(coalesce(${t.poNumber}, '') || E'\\n' || coalesce(${t.storeId}, '') || E'\\n' || coalesce(${t.notes}, '')) "Finances".gin_trgm_ops`,
+    ),
   ],
 );
 
@@ -602,6 +623,8 @@ export const auditLog = finances.table(
     index("audit_log_row_index").on(t.tableName, t.rowId, t.id),
     index("audit_log_po_index").on(t.clientPoId, t.id),
     index("audit_log_occurred_at_index").on(t.occurredAt),
+    index("audit_log_user_index").on(t.userId, t.id),
+    index("audit_log_deleted_po").on(t.occurredAt, t.id).where(sql`table_name = 'client_po' AND action = 'delete'`),
   ],
 );
 
@@ -613,9 +636,7 @@ export const idempotencyKey = finances.table(
     method: text().notNull(),
     path: text().notNull(),
     bodyHash: bytea().notNull(),
-    status: integer(),
-    location: text(),
-    /** The answer's JSON text; null only inside the transaction that is still at work. */
+    /** The rows that the answer is made of, as JSON text; null while the first request is at work, and when it wrote nothing. */
     answer: text(),
     createdAt: createdAt(),
   },

@@ -27,8 +27,32 @@ export function assignments(columns: Columns, changes: object): SQL | undefined 
   return sql.raw(changed.map((column) => `${column} = given.${column}`).join(", "));
 }
 
-/** `deleted`; `missing`: there is no such row; else the rows that refer to it, by table. */
-export type Deletion = "deleted" | "missing" | Record<string, number>;
+/** The row has another version than the caller knows, this one: nothing was written. */
+export interface Stale {
+  stale: string;
+}
+
+/** Whether a row is one of the versions that its caller knows; any is for undefined. */
+export const atVersion = (column: string, versions: number[] | undefined): SQL =>
+  versions === undefined ? sql`true` : sql`${sql.raw(column)} = ANY (${list(versions)}::integer[])`;
+const list = (versions: number[]) => `{${versions.join(",")}}`;
+
+/** What an update `at` one of these versions came to: `written` are the rows it returned, `current` is the row now. */
+export function outcome<Current extends { version: string }>(
+  written: unknown[] = [],
+  current: Current | undefined,
+): Current | Stale | undefined {
+  return current === undefined || written.length > 0 ? current : { stale: current.version };
+}
+
+/** The same for an update that has nothing to write. */
+export const unchanged = <Current extends { version: string }>(
+  current: Current | undefined,
+  versions: number[] | undefined,
+) => outcome(versions === undefined || versions.includes(Number(current?.version)) ? [current] : [], current);
+
+/** `missing`: there is no such row; `inUse`: the rows that refer to it, by table. */
+export type Deletion = "deleted" | "missing" | Stale | { inUse: Record<string, number> };
 
 /**
  * Deletes a row of `table` by id, unless rows of other tables refer to it: `referring` names those tables and their
@@ -36,7 +60,7 @@ export type Deletion = "deleted" | "missing" | Record<string, number>;
  */
 export function deletion(table: string, referring: Readonly<Record<string, string>>) {
   const references = Object.entries(referring);
-  const statement = prepare<"id">(
+  const statement = prepare<"id" | "versions">(
     () => sql`WITH target AS (
         SELECT target.id, ${sql.raw(
           references
@@ -50,17 +74,27 @@ export function deletion(table: string, referring: Readonly<Record<string, strin
       gone AS (
         DELETE FROM "Finances".${sql.raw(table)} gone USING target
         WHERE gone.id = target.id AND ${sql.raw(references.map(([other]) => `target.${other} = 0`).join(" AND "))}
+          AND (${sql.placeholder("versions")}::integer[] IS NULL OR gone.version = ANY (${sql.placeholder("versions")}::integer[]))
         RETURNING gone.id
       )
       SELECT target.*, EXISTS (SELECT FROM gone) AS gone FROM target`,
   );
-  return async (db: Db, id: number): Promise<Deletion> => {
-    const [rows] = await db.write(statement({ id }));
+  const current = prepare<"id">(
+    () => sql`SELECT version FROM "Finances".${sql.raw(table)} WHERE id = ${sql.placeholder("id")}`,
+  );
+  return async (db: Db, id: number, versions: number[] | undefined): Promise<Deletion> => {
+    const [rows, [left] = []] = await db.write(
+      statement({ id, versions: versions === undefined ? null : list(versions) }),
+      current({ id }),
+    );
     const row = rows?.[0];
     if (row?.gone === "t") return "deleted";
+    if (!left) return "missing";
     const counts = references.map(([other]) => [other, Number(row?.[other] ?? 0)] as const);
     const inUse = counts.filter(([, count]) => count > 0);
-    // Nothing in the way and yet nothing deleted: somebody else was faster.
-    return inUse.length === 0 ? "missing" : Object.fromEntries(inUse);
+    const version = String(left.version);
+    // Nothing in the way and yet nothing deleted: it became another version in that moment.
+    if (inUse.length === 0 || versions?.includes(Number(version)) === false) return { stale: version };
+    return { inUse: Object.fromEntries(inUse) };
   };
 }

@@ -2,12 +2,12 @@ import { sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
 import { json } from "../db/json.ts";
 import { lineItemColumns as columns, lineItemFields as fields, insertLines, lockPo } from "../db/line-item.ts";
-import { assignments, record } from "../db/write.ts";
-import type { Json } from "../wire.ts";
+import { assignments, atVersion, type Deletion, outcome, record, type Stale, unchanged } from "../db/write.ts";
+import type { Json, Versioned } from "../wire.ts";
 import type { LineItem, LineItemChanges, NewLineItem } from "./contract.ts";
 
 const one = prepare<"po" | "id">(
-  () => sql`SELECT ${json} FROM (
+  () => sql`SELECT ${json}, item.version FROM (
     SELECT ${fields} FROM "Finances".client_po_line_item line JOIN "Finances".client_po po ON po.id = line.client_po_id
     WHERE line.id = ${sql.placeholder("id")} AND po.id = ${sql.placeholder("po")}
   ) item`,
@@ -24,9 +24,9 @@ const page = prepare<"po" | "after" | "limit">(
 );
 
 /** The line of that PO; a line of another PO is not found. */
-export async function findLineItem(db: Db, poId: number, id: number): Promise<Json<LineItem> | undefined> {
+export async function findLineItem(db: Db, poId: number, id: number): Promise<Versioned<LineItem> | undefined> {
   const [rows] = await db.read(one({ po: poId, id }));
-  return rows?.[0]?.json as Json<LineItem> | undefined;
+  return rows?.[0] as Versioned<LineItem> | undefined;
 }
 
 /** The PO's lines after the id `after`, by id; undefined when there is no such PO. */
@@ -42,7 +42,7 @@ const add = prepare<"po" | "given">(
 );
 
 const added = prepare(
-  () => sql`SELECT ${json}, item.id FROM (
+  () => sql`SELECT ${json}, item.id, item.version FROM (
     SELECT ${fields} FROM "Finances".client_po_line_item line
     WHERE line.id = ANY (current_setting('nexgen.inserted')::bigint[]) ORDER BY line.id
   ) item`,
@@ -55,7 +55,7 @@ export async function insertLineItems(db: Db, poId: number, given: NewLineItem[]
     add({ po: poId, given: JSON.stringify(given) }),
     added({}),
   );
-  return rows.length === 0 ? undefined : (rows as { json: Json<LineItem>; id: string }[]);
+  return rows.length === 0 ? undefined : (rows as unknown as (Versioned<LineItem> & { id: string })[]);
 }
 
 /** Like a read, a write joins the PO: an imported line whose PO is missing is not to be found, and so not to be written. */
@@ -64,29 +64,39 @@ export async function updateLineItem(
   poId: number,
   id: number,
   changes: LineItemChanges,
-): Promise<Json<LineItem> | undefined> {
+  versions: number[] | undefined,
+): Promise<Versioned<LineItem> | Stale | undefined> {
   // A total takes the unit price's place also where it is the old one, which the trigger could not tell from none.
   const priced = changes.total_price === undefined ? changes : { ...changes, unit_price: null };
   const assigned = assignments(columns, priced);
-  if (!assigned) return findLineItem(db, poId, id);
-  const [, , rows] = await db.write(
+  if (!assigned) return unchanged(await findLineItem(db, poId, id), versions);
+  const [, written, rows] = await db.write(
     lockPo({ po: poId }),
     compose(sql`UPDATE "Finances".client_po_line_item line SET ${assigned}
       FROM jsonb_to_record(${JSON.stringify(priced)}::jsonb) AS given (${record(columns)}), "Finances".client_po po
-      WHERE line.id = ${id} AND line.client_po_id = po.id AND po.id = ${poId}`),
+      WHERE line.id = ${id} AND line.client_po_id = po.id AND po.id = ${poId}
+        AND ${atVersion("line.version", versions)}
+      RETURNING line.id`),
     one({ po: poId, id }),
   );
-  return rows?.[0]?.json as Json<LineItem> | undefined;
+  return outcome(written, rows?.[0] as Versioned<LineItem> | undefined);
 }
 
-const remove = prepare<"po" | "id">(
-  () => sql`DELETE FROM "Finances".client_po_line_item line USING "Finances".client_po po
-    WHERE line.id = ${sql.placeholder("id")} AND line.client_po_id = po.id AND po.id = ${sql.placeholder("po")}
-    RETURNING line.id`,
-);
-
-/** Whether there was such a line of that PO. */
-export async function deleteLineItem(db: Db, poId: number, id: number): Promise<boolean> {
-  const [, deleted = []] = await db.write(lockPo({ po: poId }), remove({ po: poId, id }));
-  return deleted.length > 0;
+/** Deletes the line of that PO, if it is still one of `versions`. */
+export async function deleteLineItem(
+  db: Db,
+  poId: number,
+  id: number,
+  versions: number[] | undefined,
+): Promise<Deletion> {
+  const [, deleted, rows] = await db.write(
+    lockPo({ po: poId }),
+    compose(sql`DELETE FROM "Finances".client_po_line_item line USING "Finances".client_po po
+      WHERE line.id = ${id} AND line.client_po_id = po.id AND po.id = ${poId} AND ${atVersion("line.version", versions)}
+      RETURNING line.id`),
+    one({ po: poId, id }),
+  );
+  if (deleted?.length) return "deleted";
+  const left = rows?.[0] as Versioned<LineItem> | undefined;
+  return left ? { stale: left.version } : "missing";
 }

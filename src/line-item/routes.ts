@@ -1,4 +1,15 @@
 import { createRoute, z } from "@hono/zod-openapi";
+import {
+  ifMatch,
+  ifNoneMatch,
+  sendChanged,
+  sendCreated,
+  sendDeletion,
+  sendFound,
+  tagged,
+  unmodified,
+} from "../etag.ts";
+import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
@@ -38,27 +49,27 @@ export const lineItemRoutes = feature()
       operationId: "findLineItem",
       tags: ["line-items"],
       summary: "Read one line item of a PO",
-      request: { params: byId, query: noQuery },
-      responses: { 200: json(LineItem, "The line item"), ...problems(401, 403, 404, 422) },
+      request: { params: byId, query: noQuery, headers: ifNoneMatch },
+      responses: { 200: tagged(LineItem, "The line item"), 304: unmodified, ...problems(401, 403, 404, 422) },
     }),
     async (c) => {
       const { po_id, line_item_id } = c.req.valid("param");
-      const lineItem = await findLineItem(c.var.db, po_id, line_item_id);
-      if (lineItem === undefined) throw new Problem("not-found", `PO ${po_id} has no line item ${line_item_id}.`);
-      return sendJson(c, lineItem, 200);
+      return sendFound(c, await findLineItem(c.var.db, po_id, line_item_id), missing(po_id, line_item_id));
     },
   )
   .openapi(
     createRoute({
-      ...guarded("editor"),
+      ...repeatable("editor"),
       method: "post",
       path: "/po/{po_id}/line-items",
       operationId: "createLineItems",
       tags: ["line-items"],
       summary: "Add one line item to a PO, or up to 500 at once, all or none",
-      request: { params: ofPo, query: noQuery, body: jsonBody(NewLineItems) },
+      request: { params: ofPo, query: noQuery, headers: idempotencyKey, body: jsonBody(NewLineItems) },
       responses: {
-        201: created(z.union([LineItem, LineItemList]), "The line item; for an array all of them, in its order"),
+        201: repeated(
+          created(z.union([LineItem, LineItemList]), "The line item; for an array all of them, in its order"),
+        ),
         ...problems(400, 401, 403, 404, 409, 413, 415, 422),
       },
     }),
@@ -71,7 +82,7 @@ export const lineItemRoutes = feature()
       const [first] = lines;
       return Array.isArray(given) || !first
         ? sendJson(c, dataOf(lines), 201, { Location: collection })
-        : sendJson(c, first.json, 201, { Location: `${collection}/${first.id}` });
+        : sendCreated(c, first, `${collection}/${first.id}`);
     },
   )
   .openapi(
@@ -82,17 +93,17 @@ export const lineItemRoutes = feature()
       operationId: "updateLineItem",
       tags: ["line-items"],
       summary: "Change a line item: fields that are left out stay, null clears what may be null",
-      request: { params: byId, query: noQuery, body: jsonBody(LineItemChanges) },
+      request: { params: byId, query: noQuery, headers: ifMatch, body: jsonBody(LineItemChanges) },
       responses: {
-        200: json(LineItem, "The line item as it is now"),
-        ...problems(400, 401, 403, 404, 409, 413, 415, 422),
+        200: tagged(LineItem, "The line item as it is now"),
+        ...problems(400, 401, 403, 404, 409, 412, 413, 415, 422),
       },
     }),
     async (c) => {
       const { po_id, line_item_id } = c.req.valid("param");
-      const lineItem = await updateLineItem(c.var.db, po_id, line_item_id, c.req.valid("json"));
-      if (lineItem === undefined) throw new Problem("not-found", `PO ${po_id} has no line item ${line_item_id}.`);
-      return sendJson(c, lineItem, 200);
+      const { "If-Match": versions } = c.req.valid("header");
+      const lineItem = await updateLineItem(c.var.db, po_id, line_item_id, c.req.valid("json"), versions);
+      return sendChanged(c, lineItem, missing(po_id, line_item_id));
     },
   )
   .openapi(
@@ -103,16 +114,17 @@ export const lineItemRoutes = feature()
       operationId: "deleteLineItem",
       tags: ["line-items"],
       summary: "Delete a line item; the PO's totals follow",
-      request: { params: byId, query: noQuery },
-      responses: { 204: gone, ...problems(401, 403, 404, 409, 422) },
+      request: { params: byId, query: noQuery, headers: ifMatch },
+      responses: { 204: gone, ...problems(401, 403, 404, 409, 412, 422) },
     }),
     async (c) => {
       const { po_id, line_item_id } = c.req.valid("param");
-      const deleted = await deleteLineItem(c.var.db, po_id, line_item_id);
-      if (!deleted) throw new Problem("not-found", `PO ${po_id} has no line item ${line_item_id}.`);
-      return c.body(null, 204);
+      const deletion = await deleteLineItem(c.var.db, po_id, line_item_id, c.req.valid("header")["If-Match"]);
+      return sendDeletion(c, `line item ${line_item_id}`, deletion, missing(po_id, line_item_id));
     },
   );
+
+const missing = (po: number, id: number) => `PO ${po} has no line item ${id}.`;
 
 const dataOf = (lines: { json: Json<LineItem> }[]) =>
   `{"data":[${lines.map((line) => line.json).join(",")}]}` as Json<{ data: LineItem[] }>;

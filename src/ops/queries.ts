@@ -1,6 +1,8 @@
-import { sql } from "drizzle-orm";
-import { type Db, prepare } from "../db/client.ts";
+import { SQL, sql } from "drizzle-orm";
+import { auditEntries, auditEntryFields } from "../db/audit.ts";
+import { compose, type Db, prepare } from "../db/client.ts";
 import { json } from "../db/json.ts";
+import type { AuditEntry } from "../po/contract.ts";
 import type { Json } from "../wire.ts";
 import type { Counts, Orphan } from "./contract.ts";
 import { tables } from "./tables.ts";
@@ -39,4 +41,27 @@ const page = prepare<"table" | "row" | "limit">(
 export async function listOrphans(db: Db, position: string[] | undefined, limit: number) {
   const [rows = []] = await db.read(page({ table: position?.[0] ?? "", row: position?.[1] ?? "", limit }));
   return rows as { json: Json<Orphan>; table: string; row_id: string }[];
+}
+
+/** Which entries of the audit log; a row is known by its table and its id there. */
+export interface AuditFilter {
+  user: number | undefined;
+  row: { table: string; id: string } | undefined;
+}
+
+/** The entries before the entry `before`, newest first. */
+export async function listAuditEntries(db: Db, filter: AuditFilter, before: string | undefined, limit: number) {
+  const conditions = [
+    filter.user !== undefined && sql`a.user_id = ${filter.user}`,
+    filter.row && sql`a.table_name = ${filter.row.table} AND a.row_id = ${filter.row.id}`,
+    before !== undefined && sql`a.id < ${before}::bigint`,
+  ].filter((condition) => condition instanceof SQL);
+  const [rows = []] = await db.read(
+    compose(sql`SELECT ${json}, item.id FROM (
+      SELECT ${auditEntryFields} FROM ${auditEntries}
+      ${conditions.length > 0 ? sql`WHERE ${sql.join(conditions, sql` AND `)}` : sql``}
+      ORDER BY a.id DESC LIMIT ${limit}
+    ) item`),
+  );
+  return rows as { json: Json<AuditEntry>; id: string }[];
 }

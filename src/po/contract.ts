@@ -1,6 +1,8 @@
 import { z } from "@hono/zod-openapi";
+import { Client } from "../client/contract.ts";
 import { LineItem, NewLineItem } from "../line-item/contract.ts";
 import { Page } from "../page.ts";
+import { Vendor } from "../vendor/contract.ts";
 import {
   Amount,
   amountInput,
@@ -18,8 +20,8 @@ import {
   text,
   Version,
 } from "../wire.ts";
+import { statuses } from "./status.ts";
 
-export const statuses = ["pending", "active", "completed", "cancelled"] as const;
 export const types = ["standard", "verbal_agreement"] as const;
 
 const Gstin = Text(100, "27ABCDE1234F1Z5").nullable();
@@ -46,6 +48,9 @@ const Po = z.strictObject({
   project_id: Id.nullable().openapi({ example: null }),
   store_id: Text(100, "BR0042").nullable().openapi({ description: "The client's name for the site; POs bundle by it" }),
   ...header,
+  status_reason: Text(1000, "Landlord withdrew")
+    .nullable()
+    .openapi({ description: "What was said when the status was set last", example: null }),
   vendor_gstin: Gstin,
   bill_to_gstin: Gstin,
   vendor_address: Address,
@@ -81,7 +86,40 @@ export const PurchaseOrderWithLines = z
   .openapi("PurchaseOrderWithLines");
 export type PurchaseOrderWithLines = z.infer<typeof PurchaseOrderWithLines>;
 
-export const PurchaseOrderPage = Page(PurchaseOrder).openapi("PurchaseOrderPage");
+export const ListedPurchaseOrder = z
+  .strictObject({
+    ...Po.shape,
+    client: Client.optional(),
+    vendor: Vendor.nullable().optional().openapi({ description: "With `expand=vendor`" }),
+    line_items: z.array(LineItem).max(2000).optional().openapi({ description: "With `expand=line_items`" }),
+  })
+  .openapi("ListedPurchaseOrder");
+export type ListedPurchaseOrder = z.infer<typeof ListedPurchaseOrder>;
+
+export const PurchaseOrderPage = Page(ListedPurchaseOrder)
+  .extend({
+    total: z
+      .int()
+      .min(0)
+      .optional()
+      .openapi({ example: 137, description: "With `include=total`: how many there are on all pages, 10,000 at most" }),
+    total_is_exact: z
+      .boolean()
+      .optional()
+      .openapi({ example: true, description: "False: there are more than `total`" }),
+  })
+  .openapi("PurchaseOrderPage");
+export type PurchaseOrderPage = z.infer<typeof PurchaseOrderPage>;
+
+export const PurchaseOrderCsv = z
+  .string()
+  .regex(/^\ufeff?id,/)
+  .openapi("PurchaseOrderCsv", {
+    example: "id,client_id,project_id\r\n140,2,\r\n",
+    description:
+      "RFC 4180 with a header: the fields of a PO, then client_name and vendor_name. Text that a spreadsheet would take for a " +
+      "formula begins with a quote (').",
+  });
 
 /** A sum of amounts, which may have more digits than any one of them. */
 const sum = (example: string, description: string) =>
@@ -218,3 +256,52 @@ export const PurchaseOrderChanges = z
   .partial()
   .openapi("PurchaseOrderChanges", { example: { notes: "Second phase", po_date: "2026-02-01" } });
 export type PurchaseOrderChanges = z.infer<typeof PurchaseOrderChanges>;
+
+export const StatusChange = z
+  .strictObject({
+    status: z.enum(statuses).openapi({ example: "active" }),
+    reason: text(1000, "Approved by the client").nullable().optional(),
+  })
+  .openapi("StatusChange");
+
+const anyValue = z
+  .json()
+  .openapi({ type: ["object", "array", "string", "number", "boolean", "null"], example: "12.500" });
+
+export const AuditEntry = z
+  .strictObject({
+    id: Id.openapi({ example: 5310 }),
+    occurred_at: Instant,
+    user_id: Id.nullable().openapi({ example: 1, description: "Null when no user of the API wrote" }),
+    username: Text(255, "asha").nullable().openapi({ description: "The account's name now" }),
+    actor: Text(255, "import").nullable().openapi({ example: null, description: "The tool that wrote, if it said so" }),
+    database_role: Text(63, "nexgen_api"),
+    request_id: Text(255, "5e0f3a9c-63f4-4d0e-a8c9-0d6f7a1f2b3c").nullable(),
+    action: z.enum(["insert", "update", "delete"]).openapi({ example: "update" }),
+    table: Text(63, "client_po_line_item"),
+    row_id: Text(40, "731"),
+    client_po_id: Id.nullable().openapi({ example: 140, description: "The PO that the row is, or belongs to" }),
+    changes: z
+      .record(
+        z.string().max(63),
+        z.union([
+          z.strictObject({ before: anyValue.optional(), after: anyValue.optional() }),
+          z.literal("changed").openapi({ example: "changed" }),
+        ]),
+      )
+      .openapi({
+        example: { quantity: { before: "12.500", after: "14.000" } },
+        description: "The fields that changed; of a password only that it did",
+      }),
+  })
+  .openapi("AuditEntry");
+export type AuditEntry = z.infer<typeof AuditEntry>;
+
+export const AuditEntryPage = Page(AuditEntry).openapi("AuditEntryPage");
+
+export const DeletedPurchaseOrder = z
+  .strictObject({ id: Id.openapi({ example: 139 }), deleted_at: Instant })
+  .openapi("DeletedPurchaseOrder");
+export type DeletedPurchaseOrder = z.infer<typeof DeletedPurchaseOrder>;
+
+export const DeletedPurchaseOrderPage = Page(DeletedPurchaseOrder).openapi("DeletedPurchaseOrderPage");

@@ -1,17 +1,24 @@
 import { SQL, sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
-import { decimal, instant, json, plain } from "../db/json.ts";
+import { json } from "../db/json.ts";
 import { insertLines, lineItemFields } from "../db/line-item.ts";
-import { assignments, type Columns, deletion, names, record } from "../db/write.ts";
-import type { Json } from "../wire.ts";
-import type { NewPurchaseOrder, PurchaseOrder, PurchaseOrderChanges, PurchaseOrderWithLines } from "./contract.ts";
+import { poFields as fields } from "../db/po.ts";
+import {
+  assignments,
+  atVersion,
+  type Columns,
+  deletion,
+  names,
+  outcome,
+  record,
+  type Stale,
+  unchanged,
+} from "../db/write.ts";
+import type { Versioned } from "../wire.ts";
+import type { NewPurchaseOrder, PurchaseOrderChanges, PurchaseOrderWithLines } from "./contract.ts";
+import type { Status } from "./status.ts";
 
-const fields = sql`${plain("po.id", "po.client_id", "po.project_id", "po.store_id", "po.po_number", "po.po_date", "po.status", "po.po_type", "po.parent_po_id", "po.agreement_date", "po.pi_number", "po.pi_date", "po.vendor_id", "po.site_id", "po.notes", "po.vendor_gstin", "po.bill_to_gstin", "po.vendor_address", "po.bill_to_address", "po.ship_to_address")},
-  ${decimal("po.po_value")}, ${decimal("po.receivable_amount")}, ${decimal("po.subtotal")}, ${decimal("po.total_tax")},
-  ${decimal("po.cgst")}, ${decimal("po.sgst")}, ${decimal("po.igst")}, po.line_item_count,
-  ${instant("po.created_at")}, ${instant("po.updated_at")}, po.version`;
-
-const whole = (where: SQL) => sql`SELECT ${json}, item.id FROM (
+const whole = (where: SQL) => sql`SELECT ${json}, item.id, item.version FROM (
     SELECT ${fields}, (
       SELECT coalesce(json_agg(line_item ORDER BY line_item.id), '[]')
       FROM (SELECT ${lineItemFields} FROM "Finances".client_po_line_item line WHERE line.client_po_id = po.id) line_item
@@ -21,24 +28,9 @@ const whole = (where: SQL) => sql`SELECT ${json}, item.id FROM (
 
 const one = prepare<"id">(() => whole(sql`po.id = ${sql.placeholder("id")}`));
 
-const page = prepare<"at" | "id" | "limit">(
-  () => sql`SELECT ${json}, item.created_at AS at, item.id FROM (
-    SELECT ${fields} FROM "Finances".client_po po
-    WHERE ${sql.placeholder("at")}::timestamptz IS NULL
-       OR (po.created_at, po.id) < (${sql.placeholder("at")}::timestamptz, ${sql.placeholder("id")}::bigint)
-    ORDER BY po.created_at DESC, po.id DESC LIMIT ${sql.placeholder("limit")}
-  ) item`,
-);
-
-export async function findPo(db: Db, id: number): Promise<Json<PurchaseOrderWithLines> | undefined> {
+export async function findPo(db: Db, id: number): Promise<Versioned<PurchaseOrderWithLines> | undefined> {
   const [rows] = await db.read(one({ id }));
-  return rows?.[0]?.json as Json<PurchaseOrderWithLines> | undefined;
-}
-
-/** The POs older than `position` (created_at, id), newest first. */
-export async function listPos(db: Db, position: string[] | undefined, limit: number) {
-  const [rows = []] = await db.read(page({ at: position?.[0] ?? null, id: position?.[1] ?? null, limit }));
-  return rows as { json: Json<PurchaseOrder>; at: string; id: string }[];
+  return rows?.[0] as Versioned<PurchaseOrderWithLines> | undefined;
 }
 
 const columns = {
@@ -94,14 +86,16 @@ export async function insertPo(db: Db, given: NewPurchaseOrder) {
     ...(amount === null ? [] : [receive({ amount })]),
     added({}),
   );
-  return results.at(-1)?.[0] as { json: Json<PurchaseOrderWithLines>; id: string };
+  return results.at(-1)?.[0] as unknown as Versioned<PurchaseOrderWithLines> & { id: string };
 }
 
+/** Changes the PO, if it is still one of `versions`. */
 export async function updatePo(
   db: Db,
   id: number,
   changes: PurchaseOrderChanges,
-): Promise<Json<PurchaseOrderWithLines> | undefined> {
+  versions: number[] | undefined,
+): Promise<Versioned<PurchaseOrderWithLines> | Stale | undefined> {
   const { po_value, ...others } = changes;
   // The trigger refuses a value for a PO with lines, but cannot tell their own sum, written again, from none.
   const value =
@@ -109,13 +103,42 @@ export async function updatePo(
     sql`po_value = CASE WHEN po.line_item_count > 0 AND po.po_value IS NOT DISTINCT FROM given.po_value
       THEN po.po_value + 1 ELSE given.po_value END`;
   const assigned = [assignments(columns, others), value].filter((each) => each instanceof SQL);
-  if (assigned.length === 0) return findPo(db, id);
-  const [, rows] = await db.write(
+  if (assigned.length === 0) return unchanged(await findPo(db, id), versions);
+  const [written, rows] = await db.write(
     compose(sql`UPDATE "Finances".client_po po SET ${sql.join(assigned, sql`, `)}
-      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)}) WHERE po.id = ${id}`),
+      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)})
+      WHERE po.id = ${id} AND ${atVersion("po.version", versions)} RETURNING po.id`),
     one({ id }),
   );
-  return rows?.[0]?.json as Json<PurchaseOrderWithLines> | undefined;
+  return outcome(written, rows?.[0] as Versioned<PurchaseOrderWithLines> | undefined);
+}
+
+const move = prepare<"id" | "status" | "reason" | "sources">(
+  () => sql`UPDATE "Finances".client_po po SET status = ${sql.placeholder("status")}, status_reason = ${sql.placeholder("reason")}
+    WHERE po.id = ${sql.placeholder("id")} AND po.status = ANY (string_to_array(${sql.placeholder("sources")}, ','))`,
+);
+const statusOf = prepare<"id">(
+  () => sql`SELECT po.status FROM "Finances".client_po po WHERE po.id = ${sql.placeholder("id")}`,
+);
+const inStatus = prepare<"id" | "status">(() =>
+  whole(sql`po.id = ${sql.placeholder("id")} AND po.status = ${sql.placeholder("status")}`),
+);
+
+/** Gives the PO a status if it has one of `sources`; one that has it already stays as it is. Else answers what it has. */
+export async function updatePoStatus(
+  db: Db,
+  id: number,
+  change: { status: Status; reason: string | null },
+  sources: Status[],
+): Promise<Versioned<PurchaseOrderWithLines> | { refused: Status } | undefined> {
+  const [, had, rows] = await db.write(
+    move({ id, ...change, sources: sources.join(",") }),
+    statusOf({ id }),
+    inStatus({ id, status: change.status }),
+  );
+  // A replayed answer comes without what was before it.
+  if (rows?.[0]) return rows[0] as unknown as Versioned<PurchaseOrderWithLines>;
+  return had?.[0] && { refused: had[0].status as Status };
 }
 
 /** Deletes a PO with its lines, unless payments, billing POs, mappings or child POs refer to it. */

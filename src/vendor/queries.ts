@@ -1,15 +1,24 @@
 import { sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
-import { instant, json, plain } from "../db/json.ts";
-import { assignments, type Columns, deletion, names, record } from "../db/write.ts";
-import type { Json } from "../wire.ts";
+import { json } from "../db/json.ts";
+import { vendorFields as fields } from "../db/parties.ts";
+import {
+  assignments,
+  atVersion,
+  type Columns,
+  deletion,
+  names,
+  outcome,
+  record,
+  type Stale,
+  unchanged,
+} from "../db/write.ts";
+import type { Json, Versioned } from "../wire.ts";
 import type { NewVendor, Vendor, VendorChanges } from "./contract.ts";
 
-const fields = sql`${plain("v.id", "v.name", "v.contact_person", "v.email", "v.phone", "v.address", "v.gstin", "v.payment_terms", "v.status")},
-  ${instant("v.created_at")}, ${instant("v.updated_at")}, v.version`;
-
 const one = prepare<"id">(
-  () => sql`SELECT ${json} FROM (SELECT ${fields} FROM "Finances".vendor v WHERE v.id = ${sql.placeholder("id")}) item`,
+  () =>
+    sql`SELECT ${json}, item.version FROM (SELECT ${fields} FROM "Finances".vendor v WHERE v.id = ${sql.placeholder("id")}) item`,
 );
 
 const page = prepare<"after" | "pattern" | "limit">(
@@ -21,9 +30,9 @@ const page = prepare<"after" | "pattern" | "limit">(
   ) item`,
 );
 
-export async function findVendor(db: Db, id: number): Promise<Json<Vendor> | undefined> {
+export async function findVendor(db: Db, id: number): Promise<Versioned<Vendor> | undefined> {
   const [rows] = await db.read(one({ id }));
-  return rows?.[0]?.json as Json<Vendor> | undefined;
+  return rows?.[0] as Versioned<Vendor> | undefined;
 }
 
 /** The vendors after the id `after` whose name contains `search`, whatever the case, by id. */
@@ -45,27 +54,40 @@ const columns = {
 } satisfies Columns;
 
 const add = prepare<"given">(
-  () => sql`WITH v AS (
+  () => sql`WITH added AS (
     INSERT INTO "Finances".vendor (${names(columns)})
     SELECT ${names(columns)} FROM jsonb_to_record(${sql.placeholder("given")}::jsonb) AS given (${record(columns)})
-    RETURNING *
-  ) SELECT ${json}, item.id FROM (SELECT ${fields} FROM v) item`,
+    RETURNING id
+  ) SELECT set_config('nexgen.inserted', id::text, true) FROM added`,
 );
 
-export async function insertVendor(db: Db, given: NewVendor): Promise<{ json: Json<Vendor>; id: string }> {
-  const [rows] = await db.write(add({ given: JSON.stringify(given) }));
-  return rows?.[0] as { json: Json<Vendor>; id: string };
+const added = prepare(
+  () => sql`SELECT ${json}, item.id, item.version FROM (
+    SELECT ${fields} FROM "Finances".vendor v WHERE v.id = current_setting('nexgen.inserted')::bigint
+  ) item`,
+);
+
+export async function insertVendor(db: Db, given: NewVendor): Promise<Versioned<Vendor> & { id: string }> {
+  const [, rows] = await db.write(add({ given: JSON.stringify(given) }), added({}));
+  return rows?.[0] as unknown as Versioned<Vendor> & { id: string };
 }
 
-export async function updateVendor(db: Db, id: number, changes: VendorChanges): Promise<Json<Vendor> | undefined> {
+/** Changes the vendor, if it is still one of `versions`. */
+export async function updateVendor(
+  db: Db,
+  id: number,
+  changes: VendorChanges,
+  versions: number[] | undefined,
+): Promise<Versioned<Vendor> | Stale | undefined> {
   const assigned = assignments(columns, changes);
-  if (!assigned) return findVendor(db, id);
-  const [, rows] = await db.write(
+  if (!assigned) return unchanged(await findVendor(db, id), versions);
+  const [written, rows] = await db.write(
     compose(sql`UPDATE "Finances".vendor v SET ${assigned}
-      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)}) WHERE v.id = ${id}`),
+      FROM jsonb_to_record(${JSON.stringify(changes)}::jsonb) AS given (${record(columns)})
+      WHERE v.id = ${id} AND ${atVersion("v.version", versions)} RETURNING v.id`),
     one({ id }),
   );
-  return rows?.[0]?.json as Json<Vendor> | undefined;
+  return outcome(written, rows?.[0] as Versioned<Vendor> | undefined);
 }
 
 /** Deletes a vendor that nothing refers to. */

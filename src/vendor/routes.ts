@@ -1,7 +1,18 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { created, feature, gone, guarded, json, jsonBody, noQuery, sendDeletion, sendJson } from "../openapi.ts";
+import {
+  ifMatch,
+  ifNoneMatch,
+  sendChanged,
+  sendCreated,
+  sendDeletion,
+  sendFound,
+  tagged,
+  unmodified,
+} from "../etag.ts";
+import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
+import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
-import { Problem, problems } from "../problem.ts";
+import { problems } from "../problem.ts";
 import { pathId, text } from "../wire.ts";
 import { NewVendor, Vendor, VendorChanges, VendorPage } from "./contract.ts";
 import { deleteVendor, findVendor, insertVendor, listVendors, updateVendor } from "./queries.ts";
@@ -40,30 +51,31 @@ export const vendorRoutes = feature()
       operationId: "findVendor",
       tags: ["vendor"],
       summary: "Read one vendor",
-      request: { params: byId, query: noQuery },
-      responses: { 200: json(Vendor, "The vendor"), ...problems(401, 403, 404, 422) },
+      request: { params: byId, query: noQuery, headers: ifNoneMatch },
+      responses: { 200: tagged(Vendor, "The vendor"), 304: unmodified, ...problems(401, 403, 404, 422) },
     }),
     async (c) => {
       const { vendor_id } = c.req.valid("param");
-      const vendor = await findVendor(c.var.db, vendor_id);
-      if (vendor === undefined) throw new Problem("not-found", `There is no vendor ${vendor_id}.`);
-      return sendJson(c, vendor, 200);
+      return sendFound(c, await findVendor(c.var.db, vendor_id), missing(vendor_id));
     },
   )
   .openapi(
     createRoute({
-      ...guarded("editor"),
+      ...repeatable("editor"),
       method: "post",
       path: "/vendor",
       operationId: "createVendor",
       tags: ["vendor"],
       summary: "Create a vendor",
-      request: { query: noQuery, body: jsonBody(NewVendor) },
-      responses: { 201: created(Vendor, "The vendor"), ...problems(400, 401, 403, 409, 413, 415, 422) },
+      request: { query: noQuery, headers: idempotencyKey, body: jsonBody(NewVendor) },
+      responses: {
+        201: repeated(created(Vendor, "The vendor")),
+        ...problems(400, 401, 403, 409, 413, 415, 422),
+      },
     }),
     async (c) => {
       const vendor = await insertVendor(c.var.db, c.req.valid("json"));
-      return sendJson(c, vendor.json, 201, { Location: `/vendor/${vendor.id}` });
+      return sendCreated(c, vendor, `/vendor/${vendor.id}`);
     },
   )
   .openapi(
@@ -74,14 +86,16 @@ export const vendorRoutes = feature()
       operationId: "updateVendor",
       tags: ["vendor"],
       summary: "Change a vendor: fields that are left out stay, null clears what may be null",
-      request: { params: byId, query: noQuery, body: jsonBody(VendorChanges) },
-      responses: { 200: json(Vendor, "The vendor as it is now"), ...problems(400, 401, 403, 404, 409, 413, 415, 422) },
+      request: { params: byId, query: noQuery, headers: ifMatch, body: jsonBody(VendorChanges) },
+      responses: {
+        200: tagged(Vendor, "The vendor as it is now"),
+        ...problems(400, 401, 403, 404, 409, 412, 413, 415, 422),
+      },
     }),
     async (c) => {
       const { vendor_id } = c.req.valid("param");
-      const vendor = await updateVendor(c.var.db, vendor_id, c.req.valid("json"));
-      if (vendor === undefined) throw new Problem("not-found", `There is no vendor ${vendor_id}.`);
-      return sendJson(c, vendor, 200);
+      const vendor = await updateVendor(c.var.db, vendor_id, c.req.valid("json"), c.req.valid("header")["If-Match"]);
+      return sendChanged(c, vendor, missing(vendor_id));
     },
   )
   .openapi(
@@ -92,11 +106,14 @@ export const vendorRoutes = feature()
       operationId: "deleteVendor",
       tags: ["vendor"],
       summary: "Delete a vendor that nothing refers to",
-      request: { params: byId, query: noQuery },
-      responses: { 204: gone, ...problems(401, 403, 404, 409, 422) },
+      request: { params: byId, query: noQuery, headers: ifMatch },
+      responses: { 204: gone, ...problems(401, 403, 404, 409, 412, 422) },
     }),
     async (c) => {
       const { vendor_id } = c.req.valid("param");
-      return sendDeletion(c, `vendor ${vendor_id}`, await deleteVendor(c.var.db, vendor_id));
+      const deletion = await deleteVendor(c.var.db, vendor_id, c.req.valid("header")["If-Match"]);
+      return sendDeletion(c, `vendor ${vendor_id}`, deletion);
     },
   );
+
+const missing = (id: number) => `There is no vendor ${id}.`;

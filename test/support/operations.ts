@@ -97,6 +97,7 @@ const bodies: Record<string, (ids: Ids) => unknown> = {
   updateVendor: () => ({ phone: "1" }),
   createPurchaseOrder: ({ client_id }) => ({ client_id, line_items: [line] }),
   updatePurchaseOrder: () => ({ notes: "Changed" }),
+  setPurchaseOrderStatus: () => ({ status: "active", reason: "Approved" }),
   createLineItems: () => line,
   updateLineItem: () => ({ quantity: 3 }),
   createAccount: () => {

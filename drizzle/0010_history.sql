@@ -1,0 +1,2 @@
+CREATE INDEX "audit_log_user_index" ON "Finances"."audit_log" USING btree ("user_id","id");--> statement-breakpoint
+CREATE INDEX "audit_log_deleted_po" ON "Finances"."audit_log" USING btree ("occurred_at","id") WHERE table_name = 'client_po' AND action = 'delete';
