@@ -3,6 +3,7 @@ import { buryDeadRun } from "./backup/run.ts";
 import { backupFaults, backupState } from "./backup/state.ts";
 import { bucketBytes } from "./backup/store.ts";
 import { createDb } from "./db/client.ts";
+import { purgeIdempotencyKeys } from "./db/once.ts";
 import { settings } from "./env.ts";
 import { databaseBytes } from "./health/queries.ts";
 
@@ -24,6 +25,7 @@ export async function watch(env: Env): Promise<void> {
     });
     if (bytes === undefined) return alert(env, "database-down", "The database does not answer.");
     await tooLarge("database-size", "The database", bytes, databaseLimitBytes);
+    await purgeIdempotencyKeys(db);
   }
 
   async function watchBucket() {

@@ -6,6 +6,7 @@ import type { Manifest } from "../src/backup/manifest.ts";
 import { findLastFailure, runBackup } from "../src/backup/run.ts";
 import { findManifest, listBackupIds, listKeys, manifestKey } from "../src/backup/store.ts";
 import worker from "../src/index.ts";
+import { signIn, sql } from "./support/api.ts";
 import { database } from "./support/database.ts";
 
 const cron = (pattern: string) => worker.scheduled(createScheduledController({ cron: pattern }), env);
@@ -150,6 +151,18 @@ describe("the hourly watch", () => {
     ).rejects.toThrow();
     await hourly();
     expect(await kinds()).toEqual(["backup-stale", "backup-stale", "backup-failed"]);
+  });
+
+  it("forgets the idempotency keys of more than a day ago", async () => {
+    await nightly();
+    const { id } = await signIn();
+    await sql(
+      `INSERT INTO "Finances".idempotency_key (user_id, key, method, path, body_hash, created_at)
+       VALUES ($1, 'old', 'POST', '/po', '', now() - interval '25 hours'), ($1, 'new', 'POST', '/po', '', now())`,
+      [id],
+    );
+    await hourly();
+    expect(await sql(`SELECT key FROM "Finances".idempotency_key WHERE user_id = $1`, [id])).toEqual([{ key: "new" }]);
   });
 
   it("counts a backup whose data is gone or cut as none", async () => {

@@ -63,6 +63,13 @@ export function once(db: Db, claim: Claim, replayed: () => void): Db {
   };
 }
 
+const purge = prepare(() => sql`SELECT "Finances".purge_idempotency_keys()`);
+
+/** Forgets the keys that are free again after 24 hours, a bounded number at a time. */
+export async function purgeIdempotencyKeys(db: Db): Promise<void> {
+  await db.write(purge({}));
+}
+
 /** A row as the driver would have given it. */
 const asText = (row: object): Row =>
   Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value === null ? null : String(value)]));
