@@ -89,7 +89,7 @@ describe("the nightly cron", () => {
   it("prunes nothing when it fails, alerts once an hour without a secret, and fails as a cron", async () => {
     for (const id of ["2025-11-30", "2026-11-17"]) await pretend(id);
     await env.BACKUPS.delete(manifestKey("2026-11-25"));
-    const BACKUP_DATABASE_URL = database.backupUrl.replace(/:[^:@/]+@/, ":wrong-secret@");
+    const BACKUP_DATABASE_URL = database.backupUrl.replace(/:[^:@/]+@/, ":wrong-secret-and-long@");
     Object.assign(env, { BACKUP_DATABASE_URL });
     await expect(nightly()).rejects.toThrow(/password authentication failed/);
     expect(await listBackupIds(env.BACKUPS)).toEqual(["2025-11-30", "2026-11-17"]);
@@ -208,7 +208,7 @@ describe("the hourly watch", () => {
   });
 
   it("says that the database is down, and goes on with the rest", async () => {
-    Object.assign(env, { DATABASE_URL: "postgres://nexgen_api:secret-word@127.0.0.1:1/nexgen" });
+    Object.assign(env, { DATABASE_URL: "postgres://nexgen_api:secret-word-and-long@127.0.0.1:1/nexgen" });
     await hourly();
     const alerts = await sent();
     expect(alerts.map(({ kind }) => kind).sort()).toEqual(["backup-stale", "database-down"]);
