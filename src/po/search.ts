@@ -1,5 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
-import { compose, type Db } from "../db/client.ts";
+import { type Db, type Parameter, prepare } from "../db/client.ts";
 import { json } from "../db/json.ts";
 import { lineItemFields } from "../db/line-item.ts";
 import { clientFields, vendorFields } from "../db/parties.ts";
@@ -25,25 +25,43 @@ const all = (conditions: SQL[]) => (conditions.length === 0 ? sql`true` : sql.jo
 /** What is looked for; how long a page is, the caller says. */
 export type Search = Omit<PurchaseOrderQuery, "limit" | "cursor" | "format" | "bom">;
 
+const value = (name: string) => sql.placeholder(name);
+
 /** What every PO of the list is, but for its statuses and the text that is searched. */
 function conditionsOf(query: Search): SQL[] {
-  const { po_date_from: from, po_date_to: to, po_value_min: min, po_value_max: max } = query;
-  const [date, value] = [keys.po_date?.[0], keys.po_value?.[0]];
-  const given: [value: unknown, condition: SQL][] = [
-    [query.client_id, sql`po.client_id = ${query.client_id}::bigint`],
-    [query.vendor_id, sql`po.vendor_id = ${query.vendor_id}::bigint`],
-    [query.project_id, sql`po.project_id = ${query.project_id}::bigint`],
-    [query.store_id, sql`po.store_id = ${query.store_id}`],
-    [query.po_type, sql`po.po_type = ${query.po_type}`],
-    [query.po_number_prefix, sql`po.po_number LIKE ${`${escaped(query.po_number_prefix ?? "")}%`}`],
-    [from, sql`${date} >= ${from}::date`],
+  const [date, amount] = [keys.po_date?.[0], keys.po_value?.[0]];
+  const conditions = {
+    client_id: sql`po.client_id = ${value("client_id")}::bigint`,
+    vendor_id: sql`po.vendor_id = ${value("vendor_id")}::bigint`,
+    project_id: sql`po.project_id = ${value("project_id")}::bigint`,
+    store_id: sql`po.store_id = ${value("store_id")}`,
+    po_type: sql`po.po_type = ${value("po_type")}`,
+    po_number_prefix: sql`po.po_number LIKE ${value("prefix")}`,
+    po_date_from: sql`${date} >= ${value("po_date_from")}::date`,
     // No date is not an early date.
-    [to, sql`${date} <= ${to}::date AND ${date} > '-infinity'::date`],
-    [min, sql`${value} >= ${min}::numeric`],
-    [max, sql`${value} <= ${max}::numeric AND ${value} > '-Infinity'::numeric`],
-    [query.updated_since, sql`po.updated_at >= ${query.updated_since}::timestamptz`],
-  ];
-  return given.filter(([value]) => value !== undefined).map(([, condition]) => condition);
+    po_date_to: sql`${date} <= ${value("po_date_to")}::date AND ${date} > '-infinity'::date`,
+    po_value_min: sql`${amount} >= ${value("po_value_min")}::numeric`,
+    po_value_max: sql`${amount} <= ${value("po_value_max")}::numeric AND ${amount} > '-Infinity'::numeric`,
+    updated_since: sql`po.updated_at >= ${value("updated_since")}::timestamptz`,
+  };
+  return Object.entries(conditions)
+    .filter(([name]) => query[name as keyof typeof conditions] !== undefined)
+    .map(([, condition]) => condition);
+}
+
+/** What the placeholders stand for. */
+function valuesOf(query: Search, position: string[] | undefined, limit: number): Record<string, Parameter> {
+  const { status, include: _, expand: __, sort: ___, ...filters } = query;
+  const given = Object.entries(filters).filter(([, each]) => each !== undefined) as [string, Parameter][];
+  return {
+    ...Object.fromEntries(given),
+    ...Object.fromEntries(status.map((each, index) => [`status${index}`, each])),
+    prefix: `${escaped(query.po_number_prefix ?? "")}%`,
+    pattern: `%${escaped(query.q ?? "")}%`,
+    at: position?.[0] ?? null,
+    after: position?.[1] ?? null,
+    limit,
+  };
 }
 
 /**
@@ -53,7 +71,7 @@ function conditionsOf(query: Search): SQL[] {
 function candidates(query: Search, key: SQL, conditions: SQL[], tail: SQL): SQL {
   const rows = (...where: SQL[]) =>
     sql`(SELECT po.id, ${key} AS key FROM "Finances".client_po po WHERE ${all([...where, ...conditions])} ${tail})`;
-  const ofStatus = [...new Set(query.status)].map((status) => sql`po.status = ${status}`);
+  const ofStatus = query.status.map((_, index) => sql`po.status = ${value(`status${index}`)}`);
   if (query.q === undefined) {
     return ofStatus.length === 0
       ? rows()
@@ -62,7 +80,7 @@ function candidates(query: Search, key: SQL, conditions: SQL[], tail: SQL): SQL 
           sql` UNION ALL `,
         );
   }
-  const pattern = `%${escaped(query.q)}%`;
+  const pattern = value("pattern");
   const status = ofStatus.length === 0 ? [] : [sql`(${sql.join(ofStatus, sql` OR `)})`];
   return sql`${rows(sql`${text} ILIKE ${pattern}`, ...status)}
     UNION (SELECT found.* FROM "Finances".client c CROSS JOIN LATERAL ${rows(sql`po.client_id = c.id`, ...status)} found
@@ -85,29 +103,53 @@ const expansions: Record<"client" | "vendor" | "line_items", SQL> = {
 /** Counting stops here: more is told as "more than". */
 const mostCounted = 10_000;
 
-/**
- * The POs that `query` asks for after `position` (key, id), in its order, `limit` of them at most; `linesSoFar` counts the
- * lines of the page up to and with the PO. `total` counts all pages.
- */
-export async function listPos(db: Db, query: Search, position: string[] | undefined, limit: number) {
+function pageOf(query: Search, isFirst: boolean): SQL {
   const sort = sortOf(query);
   const [key, type] = keys[sort.replace("-", "")] ?? [createdAt, sql`timestamptz`];
-  const [direction, after] = sort.startsWith("-") ? [sql`DESC`, sql`<`] : [sql`ASC`, sql`>`];
-  const conditions = conditionsOf(query);
-  const rest = position && sql`(${key}, po.id) ${after} (${position[0]}::${type}, ${position[1]}::bigint)`;
-  const inOrder = (alias: SQL) => sql`ORDER BY ${alias} ${direction}, po.id ${direction}`;
-  const picked = candidates(query, key, rest ? [...conditions, rest] : conditions, sql`${inOrder(key)} LIMIT ${limit}`);
+  const [direction, beyond] = sort.startsWith("-") ? [sql`DESC`, sql`<`] : [sql`ASC`, sql`>`];
+  const inOrder = (by: SQL) => sql`ORDER BY ${by} ${direction}, po.id ${direction}`;
+  const rest = sql`(${key}, po.id) ${beyond} (${value("at")}::${type}, ${value("after")}::bigint)`;
+  const conditions = [...conditionsOf(query), ...(isFirst ? [] : [rest])];
+  const picked = candidates(query, key, conditions, sql`${inOrder(key)} LIMIT ${value("limit")}`);
   const expanded = query.expand.map((part) => sql`, ${expansions[part]}`);
-  const page = compose(sql`SELECT ${json}, to_jsonb(po.key) #>> '{}' AS key, po.id, po.lines_so_far FROM (
+  return sql`SELECT ${json}, to_jsonb(po.key) #>> '{}' AS key, po.id, po.lines_so_far FROM (
       SELECT po.*, picked.key, sum(po.line_item_count) OVER (${inOrder(sql`picked.key`)}) AS lines_so_far
-      FROM (SELECT * FROM (${picked}) po ${inOrder(sql`po.key`)} LIMIT ${limit}) picked
+      FROM (SELECT * FROM (${picked}) po ${inOrder(sql`po.key`)} LIMIT ${value("limit")}) picked
       JOIN "Finances".client_po po ON po.id = picked.id
     ) po CROSS JOIN LATERAL (SELECT ${poFields}${sql.join(expanded)}) item
-    ${inOrder(sql`po.key`)}`);
-  const total = compose(
-    sql`SELECT count(*) AS total FROM (SELECT FROM (${candidates(query, key, conditions, sql``)}) po LIMIT ${mostCounted + 1}) counted`,
+    ${inOrder(sql`po.key`)}`;
+}
+
+const totalOf = (query: Search) =>
+  sql`SELECT count(*) AS total FROM (
+    SELECT FROM (${candidates(query, createdAt, conditionsOf(query), sql``)}) po LIMIT ${sql.raw(String(mostCounted + 1))}
+  ) counted`;
+
+/** The statements of lists that were asked for before, by what their text depends on; the odd ones are built each time. */
+const prepared = new Map<string, ReturnType<typeof prepare<string>>>();
+const mostPrepared = 500;
+
+function statement(shape: string, build: () => SQL) {
+  const known = prepared.get(shape);
+  if (known) return known;
+  const made = prepare<string>(build);
+  if (prepared.size < mostPrepared) prepared.set(shape, made);
+  return made;
+}
+
+/**
+ * The POs that `asked` asks for after `position` (key, id), in its order, `limit` of them at most; `linesSoFar` counts the
+ * lines of the page up to and with the PO. `total` counts all pages.
+ */
+export async function listPos(db: Db, asked: Search, position: string[] | undefined, limit: number) {
+  const query = { ...asked, status: [...new Set(asked.status)], expand: [...new Set(asked.expand)] };
+  const values = valuesOf(query, position, limit);
+  const filters = Object.keys(query).filter((name) => query[name as keyof Search] !== undefined);
+  const shape = JSON.stringify([filters.toSorted(), query.status.length, sortOf(query), query.expand, !position]);
+  const [rows = [], counts] = await db.read(
+    statement(`page ${shape}`, () => pageOf(query, !position))(values),
+    ...(query.include.includes("total") ? [statement(`total ${shape}`, () => totalOf(query))(values)] : []),
   );
-  const [rows = [], counts] = await db.read(page, ...(query.include.includes("total") ? [total] : []));
   const counted = Number(counts?.[0]?.total);
   return {
     rows: rows.map((row) => ({
