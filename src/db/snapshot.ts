@@ -19,12 +19,18 @@ export const snapshotSettings = `
 
 /** COPY text of one page. Its memory is used again for a later page, so that an isolate's does not grow. */
 export class CopyPage {
+  /** That the COPY sent. */
   rows = 0;
+  /** How many rows fit, when they did not all fit: then the rest is dropped, and the page is of no use. */
+  fitting: number | undefined;
   private memory: Uint8Array;
   private length = 0;
+  private readonly mostBytes: number;
 
-  constructor(expectedBytes: number) {
+  /** Grows to `mostBytes`; one row alone may be larger. */
+  constructor(expectedBytes: number, mostBytes: number) {
     this.memory = new Uint8Array(expectedBytes);
+    this.mostBytes = mostBytes;
   }
 
   get bytes(): Uint8Array {
@@ -33,11 +39,18 @@ export class CopyPage {
 
   clear(): void {
     this.rows = 0;
+    this.fitting = undefined;
     this.length = 0;
   }
 
+  /** A part of the row that `rows` counted last. */
   append(chunk: Uint8Array): void {
+    if (this.fitting !== undefined) return;
     const needed = this.length + chunk.length;
+    if (needed > this.mostBytes && this.rows > 1) {
+      this.fitting = this.rows - 1;
+      return;
+    }
     if (needed > this.memory.length) {
       const larger = new Uint8Array(Math.max(needed, 2 * this.memory.length));
       larger.set(this.bytes);
@@ -51,7 +64,7 @@ export class CopyPage {
 /** One read-only snapshot of a database, over one connection. */
 export interface Snapshot {
   rows(text: string): Promise<Row[]>;
-  /** Runs a `COPY … TO STDOUT` into `page`, whose former content goes. The driver knows no back-pressure: bound its rows. */
+  /** Runs a `COPY … TO STDOUT` into `page`, whose former content goes. The driver knows no back-pressure: what does not fit is dropped. */
   copy(text: string, page: CopyPage): Promise<void>;
   end(): Promise<void>;
 }
