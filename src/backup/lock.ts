@@ -18,8 +18,8 @@ const silenceMilliseconds = 16 * 60_000;
 const beatMilliseconds = 60_000;
 
 export class AlreadyRunning extends Error {
-  constructor(since: string) {
-    super(`a backup is already running since ${since}`);
+  constructor(since?: string) {
+    super(`a backup is already running${since === undefined ? "" : ` since ${since}`}`);
   }
 }
 
@@ -52,13 +52,13 @@ export async function takeLock(bucket: R2Bucket): Promise<Lock> {
   const created = await put(bucket, fresh, { etagDoesNotMatch: "*" });
   if (created) return lock(bucket, fresh, created.etag);
   const object = await bucket.get(currentRunKey);
-  if (!object) throw new AlreadyRunning("a moment ago");
+  if (!object) throw new AlreadyRunning();
   const current = CurrentRun.parse(await object.json());
   if (!hasDied(current)) throw new AlreadyRunning(current.started_at);
   // What it left open is ours to end, and must not be forgotten if this run dies too.
   const heir = { ...fresh, uploads: current.uploads };
   const taken = await put(bucket, heir, { etagMatches: object.etag });
-  if (!taken) throw new AlreadyRunning("a moment ago");
+  if (!taken) throw new AlreadyRunning();
   return lock(bucket, heir, taken.etag);
 }
 
