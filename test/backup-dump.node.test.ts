@@ -242,6 +242,25 @@ describe.skipIf(!hasPsql && !process.env.CI)("with stock psql", () =>
           expect(await checksum(owner(original), table), name).toBe(table.sha256);
         }
       });
+
+      it("takes little memory also where wide rows follow narrow ones, and one that is wider than a page", async () => {
+        const original = await server.database();
+        const client = await server.connect(original);
+        await client.query(`
+          CREATE TABLE "Finances".wide (id integer PRIMARY KEY, filler text);
+          INSERT INTO "Finances".wide
+          SELECT n, repeat(chr(97 + n % 26), CASE WHEN n = 3050 THEN 20000000 WHEN n BETWEEN 3001 AND 3040 THEN 1000000 ELSE 20 END)
+          FROM generate_series(1, 9000) n;
+        `);
+        const dumped = await dumpOf(original);
+        const table = dumped.tables.find(({ name }) => name === "wide");
+        if (!table) throw new Error("no table");
+        expect(table.rows).toBe(9000);
+        expect(await checksum(owner(original), table)).toBe(table.sha256);
+        expect(dumped.largestWrite).toBeGreaterThan(20_000_000);
+        await client.query(`UPDATE "Finances".wide SET filler = '' WHERE id = 3050`);
+        expect((await dumpOf(original)).largestWrite).toBeLessThanOrEqual(8 * 1024 * 1024);
+      });
     });
 
     it("brings every kind of object back: types, functions that need tables, views, comments, rights, states of triggers", async () => {

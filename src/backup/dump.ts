@@ -19,6 +19,7 @@ const withoutData = ["idempotency_key", "login_attempt", "refresh_session"];
 
 /** A page of COPY text aims at this, so that two of them and what the driver holds stay small. */
 const pageBytes = 2 * 1024 * 1024;
+const mostPageBytes = 4 * pageBytes;
 const firstPageRows = 500;
 const mostPageRows = 50_000;
 
@@ -49,7 +50,7 @@ export async function dump(
   for (const statement of schema.beforeData) await say(`${statement};\n\n`);
 
   const tables: BackupTable[] = [];
-  const memory = [new CopyPage(pageBytes), new CopyPage(pageBytes)];
+  const memory = [new CopyPage(pageBytes, mostPageBytes), new CopyPage(pageBytes, mostPageBytes)];
   for (const table of schema.tables) {
     const { name, columns } = table;
     const order_by = orderOf(table);
@@ -145,8 +146,12 @@ async function* pages(
   let number = 0;
   const read = async (from: { where?: string; offset?: number }) => {
     const page = memory[number++ % 2] as CopyPage; // There are two.
-    await snapshot.copy(copyStatement(table, { ...from, limit }), page);
-    return page;
+    for (;;) {
+      await snapshot.copy(copyStatement(table, { ...from, limit }), page);
+      if (page.fitting === undefined) return page;
+      // Wider rows than the ones before.
+      limit = page.fitting;
+    }
   };
   let next: Promise<CopyPage> | undefined = read({});
   while (next !== undefined) {

@@ -12,9 +12,9 @@ const log = (entry: Record<string, unknown>) => console.log(JSON.stringify({ lev
 export async function nightlyBackup(env: Env): Promise<void> {
   const { backupDatabaseUrl } = await settings(env);
   const bucket = env.BACKUPS;
-  if (await findManifest(bucket, today())) return log({ backup: today(), message: "there is one of today already" });
   let lastLog = 0;
   try {
+    if (await findManifest(bucket, today())) return log({ backup: today(), message: "there is one of today already" });
     const made = await runBackup(
       { bucket, databaseUrl: backupDatabaseUrl },
       (now) => {

@@ -19,12 +19,18 @@ export const snapshotSettings = `
 
 /** COPY text of one page. Its memory is used again for a later page, so that an isolate's does not grow. */
 export class CopyPage {
+  /** That the COPY sent. */
   rows = 0;
+  /** How many rows fit, when they did not all fit: then the rest is dropped, and the page is of no use. */
+  fitting: number | undefined;
   private memory: Uint8Array;
   private length = 0;
+  private readonly mostBytes: number;
 
-  constructor(expectedBytes: number) {
+  /** Grows to `mostBytes`; one row alone may be larger. */
+  constructor(expectedBytes: number, mostBytes: number) {
     this.memory = new Uint8Array(expectedBytes);
+    this.mostBytes = mostBytes;
   }
 
   get bytes(): Uint8Array {
@@ -33,11 +39,18 @@ export class CopyPage {
 
   clear(): void {
     this.rows = 0;
+    this.fitting = undefined;
     this.length = 0;
   }
 
+  /** A part of the row that `rows` counted last. */
   append(chunk: Uint8Array): void {
+    if (this.fitting !== undefined) return;
     const needed = this.length + chunk.length;
+    if (needed > this.mostBytes && this.rows > 1) {
+      this.fitting = this.rows - 1;
+      return;
+    }
     if (needed > this.memory.length) {
       const larger = new Uint8Array(Math.max(needed, 2 * this.memory.length));
       larger.set(this.bytes);
@@ -51,7 +64,7 @@ export class CopyPage {
 /** One read-only snapshot of a database, over one connection. */
 export interface Snapshot {
   rows(text: string): Promise<Row[]>;
-  /** Runs a `COPY … TO STDOUT` into `page`, whose former content goes. The driver knows no back-pressure: bound its rows. */
+  /** Runs a `COPY … TO STDOUT` into `page`, whose former content goes. The driver knows no back-pressure: what does not fit is dropped. */
   copy(text: string, page: CopyPage): Promise<void>;
   end(): Promise<void>;
 }
@@ -90,36 +103,32 @@ export async function openSnapshot(url: string): Promise<Snapshot> {
     client.connection.stream.destroy();
     throw error;
   }
+  const rows = takeRows(client.connection.stream);
   return {
     rows: async (text) => (await run(() => client.query<Row>({ text, types: asText }))).rows,
-    copy: (text, page) => run(() => new Promise((done, failed) => client.query(new CopyOut(text, page, done, failed)))),
+    async copy(text, page) {
+      page.clear();
+      rows.page = page;
+      await run(() => new Promise<void>((done, failed) => client.query(new CopyOut(text, done, failed))));
+    },
     end,
   };
 }
 
-/** A COPY TO STDOUT as pg's client runs queries; the driver brings none of its own. */
+/** A COPY TO STDOUT as pg's client runs queries; the driver brings none of its own. `takeRows` has its rows. */
 class CopyOut {
   private readonly text: string;
-  private readonly page: CopyPage;
   private readonly done: () => void;
   private readonly failed: (error: Error) => void;
 
-  constructor(text: string, page: CopyPage, done: () => void, failed: (error: Error) => void) {
+  constructor(text: string, done: () => void, failed: (error: Error) => void) {
     this.text = text;
-    this.page = page;
     this.done = done;
     this.failed = failed;
   }
 
   submit(connection: Connection) {
-    this.page.clear();
     connection.query(this.text);
-  }
-
-  // One message is one row; its chunk is a view into memory that the driver uses again.
-  handleCopyData(message: { chunk: Uint8Array }) {
-    this.page.append(message.chunk);
-    this.page.rows += 1;
   }
 
   handleCommandComplete() {}
@@ -131,6 +140,56 @@ class CopyOut {
   handleError(error: Error) {
     this.failed(error);
   }
+}
+
+const headerBytes = 5;
+const copyData = 0x64;
+
+/**
+ * Takes the rows of a COPY off the wire before the driver's parser, which makes three objects of each and would cost a
+ * quarter of a backup's time. A message is a type byte, its length with these four bytes, and so much content; every other
+ * one goes on to the parser, whole. Rows go to `page`.
+ */
+function takeRows(stream: Connection["stream"]): { page: CopyPage | undefined } {
+  const taker: { page: CopyPage | undefined } = { page: undefined };
+  const parsers = stream.listeners("data") as ((bytes: Uint8Array) => void)[];
+  stream.removeAllListeners("data");
+  const header = new Uint8Array(headerBytes);
+  let headerLength = 0;
+  /** Content of the present message that is still to come. */
+  let left = 0;
+  let other: Uint8Array | undefined;
+  stream.on("data", (chunk: Uint8Array) => {
+    // Plain bytes: a Buffer's own methods are slower.
+    const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
+    for (let at = 0; at < bytes.length; ) {
+      if (headerLength < headerBytes) {
+        header[headerLength++] = bytes[at++] ?? 0;
+        if (headerLength < headerBytes) continue;
+        const [type, a = 0, b = 0, c = 0, d = 0] = header;
+        left = ((a << 24) | (b << 16) | (c << 8) | d) - 4;
+        if (type === copyData && taker.page) {
+          taker.page.rows += 1;
+        } else {
+          other = new Uint8Array(headerBytes + left);
+          other.set(header);
+        }
+      }
+      const content = bytes.subarray(at, at + left);
+      if (other) other.set(content, other.length - left);
+      else taker.page?.append(content);
+      at += content.length;
+      left -= content.length;
+      if (left > 0) continue;
+      headerLength = 0;
+      if (!other) continue;
+      // The parser wants the kind of Buffer that the driver uses.
+      const message = (chunk.constructor as Uint8ArrayConstructor).from(other);
+      other = undefined;
+      for (const parse of parsers) parse(message);
+    }
+  });
+  return taker;
 }
 
 async function within<T>(work: Promise<T>, milliseconds: number): Promise<T> {

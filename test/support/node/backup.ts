@@ -36,6 +36,8 @@ export interface Dumped {
   sequences: Record<string, string | null>;
   schema_version: { migrations: number; newest: number };
   uncompressed_bytes: number;
+  /** The most that was handed on at once. */
+  largestWrite: number;
 }
 
 /** Dumps databases of `server` with the Worker's own code, as nexgen_backup through the driver's WebSocket. */
@@ -52,7 +54,8 @@ export function dumping(server: TestServer): (database: string) => Promise<Dumpe
     const chunks: Buffer[] = [];
     try {
       const summary = await dump(snapshot, async (bytes: Uint8Array) => chunks.push(Buffer.from(bytes)));
-      return { ...summary, text: Buffer.concat(chunks).toString("utf8") };
+      const largestWrite = Math.max(...chunks.map((chunk) => chunk.length));
+      return { ...summary, largestWrite, text: Buffer.concat(chunks).toString("utf8") };
     } finally {
       await snapshot.end();
     }
