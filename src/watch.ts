@@ -41,5 +41,5 @@ export async function watch(env: Env): Promise<void> {
 async function watchBackups(env: Env): Promise<void> {
   const state = await backupState(env.BACKUPS);
   for (const { kind, text } of backupFaults(state, Date.now())) await alert(env, kind, text);
-  if (state.run?.died) await buryDeadRun(env.BACKUPS, state.run.run);
+  if (state.run?.died) await buryDeadRun(env.BACKUPS);
 }

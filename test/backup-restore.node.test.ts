@@ -243,6 +243,21 @@ describeServers(
       }
     });
 
+    it("after an interruption while it waits for a migration to end", async () => {
+      const name = await server.database("template0");
+      const url = server.url("nexgen_owner", name);
+      const migration = await server.connect(name);
+      await migration.query("SELECT pg_advisory_lock(hashtext('nexgen-migrate'))");
+      const controller = new AbortController();
+      const restoring = refused(restore(url, inChunks(whole), { signal: controller.signal }));
+      const waiting = () => query(url, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
+      await expect.poll(waiting).toHaveLength(1);
+      controller.abort();
+      expect(await restoring).toBe("interrupted");
+      expect(await waiting()).toEqual([]);
+      expect(await schemas(url)).toEqual([]);
+    });
+
     it("after an interruption while the file stalls in the middle of the data", async () => {
       const url = await empty();
       const controller = new AbortController();

@@ -1,7 +1,10 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Manifest } from "../src/backup/manifest.ts";
 import { manifestKey } from "../src/backup/store.ts";
-import { storedFile } from "../tools/backup/download.ts";
+import { download, findBackup, storedFile } from "../tools/backup/download.ts";
 import { verify } from "../tools/backup/verify.ts";
 import { dumping } from "./support/node/backup.ts";
 import { inBucket, removeDataDirectory, storeBackup, temporaryDataDirectory } from "./support/node/bucket.ts";
@@ -82,6 +85,38 @@ describeServers("verify, of a backup", (server) => {
       await expect(read(breaking(9))).rejects.toThrow("connection lost");
       expect(broken).toBe(4);
     });
+  });
+
+  it("finds a backup by its date, the newest one as latest, and says which there are", async () => {
+    await inBucket(directory, async (bucket) => {
+      for (const id of ["2026-11-25", "latest"]) expect((await findBackup(bucket, id)).run_id).toBe(manifest.run_id);
+      await expect(findBackup(bucket, "2026-11-24")).rejects.toThrow(
+        "there is no backup 2026-11-24. There are: 2026-11-25",
+      );
+    });
+    const nothing = await temporaryDataDirectory();
+    await inBucket(nothing, async (bucket) => {
+      await expect(findBackup(bucket, "latest")).rejects.toThrow("there is no backup yet: npm run backup -- create");
+    });
+    await removeDataDirectory(nothing);
+  });
+
+  it("downloads no file of a backup that is damaged, and leaves the one that is there", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "nexgen-download-"));
+    const other = { ...manifest, sha256: "0".repeat(64) };
+    await inBucket(directory, async (bucket) => {
+      const file = join(folder, "kept");
+      await writeFile(file, "what was there");
+      await expect(download(bucket, other, file, { replace: true })).rejects.toThrow("is damaged");
+      expect(await readFile(file, "utf8")).toBe("what was there");
+      await download(bucket, manifest, file, { replace: true });
+      expect((await readFile(file)).length).toBe(manifest.bytes);
+      await expect(download(bucket, other, join(folder, "x"))).rejects.toThrow(
+        /^backup 2026-11-25 is damaged: the sha256 of data\/2026-11-25\//,
+      );
+    });
+    expect(await readdir(folder)).toEqual(["kept"]);
+    await rm(folder, { recursive: true });
   });
 
   it("notices one flipped bit, a cut and a loss of the stored file, by name", async () => {

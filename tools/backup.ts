@@ -5,19 +5,11 @@ import { Command, CommanderError, Option } from "commander";
 import { findCurrentRun, takeLock } from "../src/backup/lock.ts";
 import { findManifest, manifestKey, sweepData } from "../src/backup/store.ts";
 import { type Environment, environments, type OpenBucket, openBucket } from "./backup/bucket.ts";
-import {
-  type Account,
-  checkedUrl,
-  createByRoute,
-  demoAccount,
-  fireCron,
-  type Made,
-  withStack,
-} from "./backup/create.ts";
+import { type Account, checkedUrl, createByRoute, demoAccount, fireCron, withStack } from "./backup/create.ts";
 import { download, expectedRows, findBackup, Refused, storedFile } from "./backup/download.ts";
-import { age, count, type Progress, progress, seconds, size, table, ticker } from "./backup/report.ts";
-import { type Restored, type RestoreOptions, type RestoreProgress, restore } from "./backup/restore.ts";
-import type { Verified } from "./backup/verify.ts";
+import { type Progress, progress, ticker } from "./backup/progress.ts";
+import { type Backup, count, listText, madeText, restoredText, size, verifiedText } from "./backup/report.ts";
+import { type RestoreOptions, type RestoreProgress, restore } from "./backup/restore.ts";
 import { ownerDatabaseUrl, runningStack } from "./stack.ts";
 
 interface Place {
@@ -157,14 +149,6 @@ async function live(options: Place & { databaseUrl?: string }): Promise<string |
 
 const today = () => new Date().toISOString().slice(0, 10);
 
-/** A backup as GET /ops/backups has it. */
-interface Backup extends Made {
-  age_seconds: number;
-  /** What it is kept as; none: the next pruning takes it. */
-  tiers: string[];
-  state: "good" | "damaged";
-}
-
 // By computed names: the Worker's types are not the tools' types.
 const worker = (file: string) => import(new URL(`../src/backup/${file}`, import.meta.url).href);
 
@@ -176,18 +160,6 @@ async function condition(bucket: R2Bucket): Promise<{ running?: string; faults: 
   const state = await backupState(bucket);
   const faults = backupFaults(state, Date.now());
   return state.run && !state.run.died ? { running: state.run.run.started_at, faults } : { faults };
-}
-
-function listText(backups: Backup[]): string {
-  const lines = backups.map(({ id, age_seconds, bytes, rows, tiers, state }) => [
-    id,
-    age(age_seconds),
-    size(bytes),
-    count(rows),
-    tiers.join(", ") || "-",
-    state,
-  ]);
-  return table(["backup", "age", "size", "rows", "kept as", "state"], lines, [1, 2, 3]);
 }
 
 async function create(options: Place & { url?: string; username?: string }): Promise<void> {
@@ -220,9 +192,6 @@ async function createAs(account: Account, url: URL): Promise<void> {
   console.log(madeText(made));
 }
 
-const madeText = ({ id, bytes, rows, duration_ms }: Made) =>
-  `Backup ${id}: ${count(rows)} rows, ${size(bytes)}, in ${seconds(duration_ms / 1000)}, read back and found whole.`;
-
 const idPattern = /^\d{4}-\d{2}-\d{2}$/;
 
 async function restoreInto(source: string, options: Place & { databaseUrl: string; json?: true }): Promise<void> {
@@ -247,35 +216,6 @@ async function restoreInto(source: string, options: Place & { databaseUrl: strin
 
 function showRestore(bar: Progress, { phase, doing, rows, bytes }: RestoreProgress) {
   bar.show(`restoring ${phase}`, bytes, `${count(rows)} rows, ${doing}`);
-}
-
-function restoredText(name: string, url: string, { rows, seconds: took }: Restored): string {
-  const { hostname, pathname } = new URL(url);
-  const total = Object.values(rows).reduce((sum, each) => sum + each, 0);
-  const phases = Object.entries(took).map(([phase, each]) => `${phase} ${seconds(each)}`);
-  const all = Object.values(took).reduce((sum, each) => sum + each, 0);
-  return `Restored ${name} into ${pathname.slice(1)} on ${hostname}: ${Object.keys(rows).length} tables with data, ${count(total)} rows, in ${seconds(all)}
-(${phases.join(", ")}).
-
-Next, with this database's URL as URL:
-  1. npm run db:roles -- --database-url "$URL"     the three roles, their rights and, where they are new, passwords
-  2. npm run db:migrate -- --database-url "$URL"   nothing to apply, unless the backup is older than this checkout
-  3. npm run check -- --database-url "$URL"        the schema; compare counts and money with what you know
-  4. npx wrangler secret put DATABASE_URL --env …  and BACKUP_DATABASE_URL: only now does the Worker move over
-Keep the old database until the new one is proven.`;
-}
-
-function verifiedText({ id, tables, rows, bytes, differences, notices, seconds: took }: Verified): string {
-  const times = Object.entries(took).map(([phase, each]) => `${phase} ${seconds(each)}`);
-  const all = took.download + took.restore + took.compare;
-  return [
-    differences.length === 0
-      ? `Backup ${id} is good: ${tables} tables, ${count(rows)} rows, ${size(bytes)}; restored and compared, nothing differs.`
-      : `Backup ${id} DIFFERS from its original:`,
-    ...differences.map((line) => `  ${line}`),
-    ...notices.map((line) => `  (${line})`),
-    `Recovery time: ${seconds(all)} (${times.join(", ")}).`,
-  ].join("\n");
 }
 
 async function withBucket<T>(options: Place, work: (open: OpenBucket) => Promise<T>): Promise<T> {

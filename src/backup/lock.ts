@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { currentRunKey } from "./store.ts";
+import { currentRunKey, patiently } from "./store.ts";
 
 const Upload = z.strictObject({ key: z.string(), upload_id: z.string() });
 
@@ -8,7 +8,7 @@ const CurrentRun = z.strictObject({
   run_id: z.uuid(),
   started_at: z.iso.datetime(),
   heartbeat_at: z.iso.datetime(),
-  /** Uploads that are open: this run's, and those of runs that died before it. */
+  /** This run's upload, and those of runs that died before it: whoever holds the lock sees to it that none stays open. */
   uploads: z.array(Upload),
 });
 export type CurrentRun = z.infer<typeof CurrentRun>;
@@ -26,12 +26,11 @@ export class AlreadyRunning extends Error {
 /** The one run that may write backups. Every method throws when another run took over. */
 export interface Lock {
   readonly run: CurrentRun;
-  /** Says that the run is alive: nobody takes over for the next 16 minutes. */
+  /** The run that had died with the lock. */
+  readonly predecessor: CurrentRun | undefined;
+  /** Says that the run is alive, at most once a minute: nobody takes over for a quarter of an hour. */
   hold(): Promise<void>;
-  /** The same, at most once a minute. */
-  beat(): Promise<void>;
   noteUpload(upload: z.infer<typeof Upload>): Promise<void>;
-  forgetUploads(): Promise<void>;
   release(): Promise<void>;
 }
 
@@ -59,13 +58,13 @@ export async function takeLock(bucket: R2Bucket): Promise<Lock> {
   const heir = { ...fresh, uploads: current.uploads };
   const taken = await put(bucket, heir, { etagMatches: object.etag });
   if (!taken) throw new AlreadyRunning();
-  return lock(bucket, heir, taken.etag);
+  return lock(bucket, heir, taken.etag, current);
 }
 
 const put = (bucket: R2Bucket, run: CurrentRun, onlyIf: R2Conditional): Promise<R2Object | null> =>
-  bucket.put(currentRunKey, JSON.stringify(run), { onlyIf });
+  patiently(() => bucket.put(currentRunKey, JSON.stringify(run), { onlyIf }));
 
-function lock(bucket: R2Bucket, taken: CurrentRun, takenEtag: string): Lock {
+function lock(bucket: R2Bucket, taken: CurrentRun, takenEtag: string, predecessor?: CurrentRun): Lock {
   let run = taken;
   let etag = takenEtag;
   const write = async (changes: Partial<CurrentRun>) => {
@@ -75,20 +74,20 @@ function lock(bucket: R2Bucket, taken: CurrentRun, takenEtag: string): Lock {
     run = next;
     etag = written.etag;
   };
+  const hold = async () => {
+    if (Date.now() - Date.parse(run.heartbeat_at) >= beatMilliseconds) await write({});
+  };
   return {
     get run() {
       return run;
     },
-    hold: () => write({}),
-    async beat() {
-      if (Date.now() - Date.parse(run.heartbeat_at) >= beatMilliseconds) await write({});
-    },
+    predecessor,
+    hold,
     noteUpload: (upload) => write({ uploads: [...run.uploads, upload] }),
-    forgetUploads: () => write({ uploads: [] }),
     async release() {
-      // A delete knows no condition: whoever holds the lock for sure may delete it.
-      await write({});
-      await bucket.delete(currentRunKey);
+      // A delete knows no condition: only whoever holds the lock for sure may delete it.
+      await hold();
+      await patiently(() => bucket.delete(currentRunKey));
     },
   };
 }

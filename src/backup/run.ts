@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { openSnapshot } from "../db/snapshot.ts";
 import { type DumpProgress, dump, hex } from "./dump.ts";
-import { type CurrentRun, type Lock, takeLock } from "./lock.ts";
+import { AlreadyRunning, type Lock, takeLock } from "./lock.ts";
 import type { Manifest } from "./manifest.ts";
-import { dataKey, lastFailureKey, manifestKey, sweepData } from "./store.ts";
+import { dataKey, lastFailureKey, manifestKey, patiently, sweepData } from "./store.ts";
 import { GzipUpload } from "./upload.ts";
 
 /** `run/last-failure.json` */
@@ -51,11 +51,11 @@ export async function runUnder(
     await tidyUp(bucket, lock);
     const manifest = await store(bucket, databaseUrl, lock, progress);
     await lock.hold();
-    await bucket.put(manifestKey(manifest.id), JSON.stringify(manifest, undefined, 2), {
-      httpMetadata: { contentType: "application/json" },
-    });
+    const text = JSON.stringify(manifest, undefined, 2);
+    const httpMetadata = { contentType: "application/json" };
+    await patiently(() => bucket.put(manifestKey(manifest.id), text, { httpMetadata }));
     await afterwards(manifest);
-    await tidyUp(bucket, lock);
+    await sweepData(bucket);
     await bucket.delete(lastFailureKey);
     await lock.release();
     return manifest;
@@ -67,10 +67,15 @@ export async function runUnder(
   }
 }
 
-/** Clears up after a run that died, and notes that it failed. Throws AlreadyRunning when another run was faster. */
-export async function buryDeadRun(bucket: R2Bucket, dead: CurrentRun): Promise<void> {
-  const lock = await takeLock(bucket);
-  await giveUp(bucket, lock, new Error(`the run that began at ${dead.started_at} died`));
+/** Clears up after a run that died, and notes that it failed. */
+export async function buryDeadRun(bucket: R2Bucket): Promise<void> {
+  const lock = await takeLock(bucket).catch((error: unknown) => {
+    // The next run was faster.
+    if (error instanceof AlreadyRunning) return undefined;
+    throw error;
+  });
+  if (lock?.predecessor === undefined) return lock?.release();
+  await giveUp(bucket, lock, new Error(`the run that began at ${lock.predecessor.started_at} died`));
 }
 
 async function giveUp(bucket: R2Bucket, lock: Lock, error: unknown): Promise<void> {
@@ -88,7 +93,6 @@ export const reasonOf = (error: unknown) =>
 /** Ends the uploads that are still open, and deletes the data that no manifest names. */
 async function tidyUp(bucket: R2Bucket, lock: Lock): Promise<void> {
   for (const { key, upload_id } of lock.run.uploads) await abortUpload(bucket.resumeMultipartUpload(key, upload_id));
-  if (lock.run.uploads.length > 0) await lock.forgetUploads();
   await sweepData(bucket);
 }
 
@@ -116,7 +120,7 @@ async function store(bucket: R2Bucket, databaseUrl: string, lock: Lock, progress
         snapshot,
         (bytes) => upload.write(bytes),
         async (now) => {
-          await lock.beat();
+          await lock.hold();
           await progress(now);
         },
       );
@@ -156,7 +160,7 @@ async function readBack(bucket: R2Bucket, key: string, lock: Lock): Promise<{ by
   for await (const chunk of object.body) {
     await hash.write(chunk);
     bytes += chunk.length;
-    await lock.beat();
+    await lock.hold();
   }
   await hash.close();
   return { bytes, sha256: hex(await digest.digest) };

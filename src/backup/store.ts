@@ -13,6 +13,24 @@ export const manifestKey = (id: string) => `manifest/${id}.json`;
 export const currentRunKey = "run/current.json";
 export const lastFailureKey = "run/last-failure.json";
 
+const pausesMilliseconds = [1200, 4000];
+
+/**
+ * Tries a write again that R2 asks to repeat: it takes one write of a key a second (10058), and has moments of its own
+ * (10001, 10043).
+ */
+export async function patiently<T>(write: () => Promise<T>): Promise<T> {
+  for (const pause of pausesMilliseconds) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!(error instanceof Error && /\((10001|10043|10058)\)/.test(error.message))) throw error;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+  return write();
+}
+
 /** The manifest of a backup; undefined when there is no such backup. */
 export async function findManifest(bucket: R2Bucket, id: string): Promise<Manifest | undefined> {
   const object = await bucket.get(manifestKey(id));

@@ -1,4 +1,5 @@
 import { hex } from "./dump.ts";
+import { patiently } from "./store.ts";
 
 /** R2 wants parts of one size, the last one aside, of at least 5 MiB. */
 const partBytes = 8 * 1024 * 1024;
@@ -49,7 +50,8 @@ export class GzipUpload {
     const send = async () => {
       await sending;
       const part = filling.subarray(0, length);
-      sending = this.upload.uploadPart(parts.length + 1, part).then((uploaded) => parts.push(uploaded));
+      const number = parts.length + 1;
+      sending = patiently(() => this.upload.uploadPart(number, part)).then((uploaded) => parts.push(uploaded));
       // Awaited before the next part is sent, and at the end.
       sending.catch(() => {});
       await hash.write(part);

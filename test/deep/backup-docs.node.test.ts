@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
 
-const commandWord = /^(?:r2|bucket|object|lock|lifecycle|secret|put|get|add|list|delete|login|rollback)$/;
+const commandWord = /^(?:r2|bucket|object|lock|lifecycle|secret|put|get|add|list|delete|login|rollback|deploy)$/;
 
 it("docs/disaster-recovery.md asks wrangler only for what it can do", async () => {
   const manual = (await readFile(join(root, "docs/disaster-recovery.md"), "utf8")).replace(/\n +/g, " ");

@@ -23,14 +23,12 @@ const binding = "BACKUPS";
  */
 export async function openBucket(environment: Environment | undefined): Promise<OpenBucket> {
   if (environment === undefined) return local();
-  const { CLOUDFLARE_API_TOKEN, CI } = process.env;
-  if (!CLOUDFLARE_API_TOKEN && (CI || !process.stdin.isTTY))
-    throw new Error(
-      "--remote needs Cloudflare's credentials: set CLOUDFLARE_API_TOKEN (a token that may edit R2 and Workers) and CLOUDFLARE_ACCOUNT_ID, or run `npx wrangler login` and this in a terminal.",
-    );
   const bucketName = await configuredBucket(environment);
   return connect(remoteConfig(bucketName), `${bucketName} at Cloudflare`, false).catch((error: Error) => {
-    throw new Error(`${bucketName} cannot be reached: ${error.message}`, { cause: error });
+    throw new Error(
+      `the bucket ${bucketName} cannot be reached. It needs \`npx wrangler login\`, or CLOUDFLARE_API_TOKEN (R2 read, Workers edit) and CLOUDFLARE_ACCOUNT_ID. wrangler says: ${error.message}`,
+      { cause: error },
+    );
   });
 }
 

@@ -1,4 +1,6 @@
-import cliProgress from "cli-progress";
+import type { Made } from "./create.ts";
+import type { Restored } from "./restore.ts";
+import type { Verified } from "./verify.ts";
 
 /** `12.3 MB`: powers of 1000, as the disk and R2 count. */
 export function size(bytes: number): string {
@@ -16,11 +18,11 @@ export function age(seconds: number): string {
   return seconds < 48 * 3600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
 }
 
-export const seconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} s`;
+const seconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} s`;
 export const count = (rows: number) => rows.toLocaleString("en-US");
 
 /** Columns of text, those of numbers flush right. */
-export function table(head: string[], lines: string[][], right: number[] = []): string {
+function table(head: string[], lines: string[][], right: number[] = []): string {
   const width = head.map((title, column) =>
     Math.max(...[head, ...lines].map((line) => (line[column] ?? title).length)),
   );
@@ -34,55 +36,54 @@ export function table(head: string[], lines: string[][], right: number[] = []): 
   return [head, ...lines].map(row).join("\n");
 }
 
-export interface Progress {
-  /** Where the work is; `done` in the unit of the total. */
-  show(stage: string, done: number, detail: string): void;
-  end(): void;
+/** A backup as GET /ops/backups has it. */
+export interface Backup extends Made {
+  age_seconds: number;
+  /** What it is kept as; none: the next pruning takes it. */
+  tiers: string[];
+  state: "good" | "damaged";
 }
 
-/** On a terminal a bar with the time that is left; elsewhere a line for every new stage. */
-export function progress(total: number): Progress {
-  if (!process.stderr.isTTY) {
-    let last = "";
-    return {
-      show(stage) {
-        if (stage !== last) console.error(`${stage} …`);
-        last = stage;
-      },
-      end() {},
-    };
-  }
-  const bar = new cliProgress.SingleBar(
-    { format: "{stage} [{bar}] {percentage}% | {detail}{left}", clearOnComplete: true, hideCursor: true },
-    cliProgress.Presets.shades_classic,
-  );
-  bar.start(total, 0, { stage: "", detail: "", left: "" });
-  let current = "";
-  let began = performance.now();
-  return {
-    show(stage, done, detail) {
-      if (stage !== current) began = performance.now();
-      current = stage;
-      // Counted from the stage's own beginning: one is not as fast as another.
-      const rest = ((performance.now() - began) / 1000) * (total / done - 1);
-      const left = rest > 1 && Number.isFinite(rest) ? ` | ${age(rest)} left` : "";
-      bar.update(done, { stage, detail, left });
-    },
-    end: () => bar.stop(),
-  };
+export function listText(backups: Backup[]): string {
+  const lines = backups.map(({ id, age_seconds, bytes, rows, tiers, state }) => [
+    id,
+    age(age_seconds),
+    size(bytes),
+    count(rows),
+    tiers.join(", ") || "-",
+    state,
+  ]);
+  return table(["backup", "age", "size", "rows", "kept as", "state"], lines, [1, 2, 3]);
 }
 
-/** For work whose end is not known before: on a terminal one line that changes, elsewhere a line for every new stage. */
-export function ticker(): { show(stage: string, detail: string): void; end(): void } {
-  let last = "";
-  return {
-    show(stage, detail) {
-      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${stage}: ${detail}`);
-      else if (stage !== last) console.error(`${stage} …`);
-      last = stage;
-    },
-    end() {
-      if (process.stderr.isTTY && last !== "") process.stderr.write("\r\x1b[K");
-    },
-  };
+export const madeText = ({ id, bytes, rows, duration_ms }: Made) =>
+  `Backup ${id}: ${count(rows)} rows, ${size(bytes)}, in ${seconds(duration_ms / 1000)}, read back and found whole.`;
+
+export function restoredText(name: string, url: string, { rows, seconds: took }: Restored): string {
+  const { hostname, pathname } = new URL(url);
+  const total = Object.values(rows).reduce((sum, each) => sum + each, 0);
+  const phases = Object.entries(took).map(([phase, each]) => `${phase} ${seconds(each)}`);
+  const all = Object.values(took).reduce((sum, each) => sum + each, 0);
+  return `Restored ${name} into ${pathname.slice(1)} on ${hostname}: ${Object.keys(rows).length} tables with data, ${count(total)} rows, in ${seconds(all)}
+(${phases.join(", ")}).
+
+Next, with this database's URL as URL:
+  1. npm run db:roles -- --database-url "$URL"     the three roles, their rights and, where they are new, passwords
+  2. npm run db:migrate -- --database-url "$URL"   nothing to apply, unless the backup is older than this checkout
+  3. npm run check -- --database-url "$URL"        the schema; compare counts and money with what you know
+  4. npx wrangler secret put DATABASE_URL --env …  and BACKUP_DATABASE_URL: only now does the Worker move over
+Keep the old database until the new one is proven.`;
+}
+
+export function verifiedText({ id, tables, rows, bytes, differences, notices, seconds: took }: Verified): string {
+  const times = Object.entries(took).map(([phase, each]) => `${phase} ${seconds(each)}`);
+  const all = took.download + took.restore + took.compare;
+  return [
+    differences.length === 0
+      ? `Backup ${id} is good: ${tables} tables, ${count(rows)} rows, ${size(bytes)}; restored and compared, nothing differs.`
+      : `Backup ${id} DIFFERS from its original:`,
+    ...differences.map((line) => `  ${line}`),
+    ...notices.map((line) => `  (${line})`),
+    `Recovery time: ${seconds(all)} (${times.join(", ")}).`,
+  ].join("\n");
 }

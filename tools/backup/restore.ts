@@ -45,6 +45,8 @@ const gzipMagic = Buffer.from([0x1f, 0x8b]);
  */
 export async function restore(url: string, file: Readable, options: RestoreOptions = {}): Promise<Restored> {
   const { signal } = options;
+  // Its reader hears of errors; before it is read nobody would.
+  file.on("error", () => {});
   if (signal) addAbortSignal(signal, file);
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 30_000, keepAlive: true });
   // What ends the connection also fails the statement that waits for it.
@@ -76,6 +78,7 @@ export async function restore(url: string, file: Readable, options: RestoreOptio
     throw signal?.aborted ? new RestoreRefused("interrupted", { cause: error }) : explained(error);
   } finally {
     signal?.removeEventListener("abort", interrupt);
+    file.destroy();
     await interruption;
     // Its transaction, if it has not been committed, ends with it.
     await Promise.race([client.end().catch(() => {}), sleep(5000, undefined, { ref: false })]);
