@@ -29,9 +29,8 @@ const apiWrites: Record<string, { insert: string; update: string }> = {
     insert:
       "client_id project_id store_id po_number po_date status po_type parent_po_id agreement_date pi_number pi_date vendor_id " +
       "site_id notes vendor_gstin bill_to_gstin vendor_address bill_to_address ship_to_address po_value receivable_amount",
-    // The status has rules of its own, and no route yet.
     update:
-      "client_id project_id store_id po_number po_date po_type parent_po_id agreement_date pi_number pi_date vendor_id " +
+      "client_id project_id store_id po_number po_date status status_reason po_type parent_po_id agreement_date pi_number pi_date vendor_id " +
       "site_id notes vendor_gstin bill_to_gstin vendor_address bill_to_address ship_to_address po_value receivable_amount",
   },
   client_po_line_item: {
@@ -42,6 +41,8 @@ const apiWrites: Record<string, { insert: string; update: string }> = {
     insert: "username email password_hash role password_changed_at",
     update: "role disabled password_hash password_changed_at token_version",
   },
+  // A key is claimed by a function, which knows whose it is.
+  idempotency_key: { insert: "", update: "answer" },
   refresh_session: {
     insert: "id user_id token_hash expires_at address user_agent",
     update: "token_hash previous_token_hash rotated_at revoked_at",
@@ -195,7 +196,10 @@ describeServers("the roles", (server) => {
         [role],
       );
       const names = callable.map(({ proname }) => proname);
-      const meant = "audit_value clear_expired_sessions count_log_in forget_log_ins guard kept_orphans".split(" ");
+      const meant =
+        "audit_value claim clear_expired_sessions count_log_in forget_log_ins guard kept_orphans purge_idempotency_keys refuse_closed".split(
+          " ",
+        );
       expect(names.toSorted()).toEqual(role === "nexgen_api" ? meant : []);
     });
 

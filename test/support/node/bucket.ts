@@ -25,7 +25,7 @@ export const removeDataDirectory = (directory: string) => rm(directory, { recurs
 /** Stores a dump of the Worker's code as the Worker does, under the date `id`. */
 export async function storeBackup(bucket: R2Bucket, id: string, dumped: Dumped, changes: Partial<Manifest> = {}) {
   const bytes = gzipSync(dumped.text);
-  const { text: _, ...summary } = dumped;
+  const { text: _, largestWrite: __, ...summary } = dumped;
   const run_id = randomUUID();
   const at = `${id}T02:00:05.000Z`;
   const sha256 = createHash("sha256").update(bytes).digest("hex");
