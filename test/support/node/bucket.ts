@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { Manifest } from "../../../src/backup/manifest.ts";
+import type { Manifest } from "../../../src/backup/manifest.ts";
 import { dataKey, manifestKey } from "../../../src/backup/store.ts";
 import { openBucket } from "../../../tools/backup/bucket.ts";
 import type { Dumped } from "./backup.ts";
@@ -25,12 +25,11 @@ export const removeDataDirectory = (directory: string) => rm(directory, { recurs
 /** Stores a dump of the Worker's code as the Worker does, under the date `id`. */
 export async function storeBackup(bucket: R2Bucket, id: string, dumped: Dumped, changes: Partial<Manifest> = {}) {
   const bytes = gzipSync(dumped.text);
+  const { text: _, largestWrite: __, ...summary } = dumped;
   const run_id = randomUUID();
   const at = `${id}T02:00:05.000Z`;
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  // What else the dump's test support counts is not in a manifest.
-  const manifest = Manifest.strip().parse({
-    ...dumped,
+  const manifest = {
     version: 1,
     id,
     key: dataKey(id, run_id),
@@ -40,9 +39,10 @@ export async function storeBackup(bucket: R2Bucket, id: string, dumped: Dumped, 
     duration_ms: 5000,
     bytes: bytes.length,
     sha256,
+    ...summary,
     verification: { read_back: true, at, bytes: bytes.length, sha256 },
     ...changes,
-  });
+  } as Manifest;
   await bucket.put(manifest.key, bytes);
   await bucket.put(manifestKey(id), JSON.stringify(manifest));
   return { manifest, bytes };
