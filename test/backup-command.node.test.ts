@@ -98,6 +98,15 @@ describeServers(
       ]);
       const nothing = await temporaryDataDirectory();
       expect(await start(["list", "--json"], {}, nothing).ended).toMatchObject({ code: 0, out: "[]\n" });
+      await inBucket(nothing, async (bucket) => {
+        await bucket.put(manifestKey("2026-11-25"), '{"version":2}');
+      });
+      expect(await start(["list"], {}, nothing).ended).toMatchObject({
+        code: 1,
+        err: expect.stringMatching(
+          /^backup: the bucket has a manifest .* does not read .*\n✖ Invalid input: expected 1\n/,
+        ),
+      });
       await removeDataDirectory(nothing);
     });
 

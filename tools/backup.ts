@@ -2,6 +2,7 @@ import { createReadStream, statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { password as askPassword, confirm } from "@inquirer/prompts";
 import { Command, CommanderError, Option } from "commander";
+import { z } from "zod";
 import { findCurrentRun, takeLock } from "../src/backup/lock.ts";
 import { findManifest, manifestKey, sweepData } from "../src/backup/store.ts";
 import { type Environment, environments, type OpenBucket, openBucket } from "./backup/bucket.ts";
@@ -258,6 +259,8 @@ async function main(): Promise<number> {
 
 /** Node joins the failures of several addresses in an error without a message of its own. */
 function messageOf(error: unknown): string {
+  if (error instanceof z.ZodError)
+    return `the bucket has a manifest or a state that this checkout does not read (was it made by a newer one?):\n${z.prettifyError(error)}`;
   if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);
 }
