@@ -63,7 +63,7 @@ export async function whileUncommitted<Result>(
   params: unknown[],
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const open = createDb(database.ownerUrl).write({ text, params }, { text: "SELECT pg_sleep(0.5)", params: [] });
+  const open = createDb(database.ownerUrl).write({ text, params }, { text: "SELECT pg_sleep(1)", params: [] });
   await new Promise((resolve) => setTimeout(resolve, 200));
   const [result] = await Promise.all([work(), open]);
   return result;
