@@ -195,13 +195,13 @@ describe("a run that fails", () => {
     const changed = new Proxy(bucket, {
       get(target, name) {
         if (name !== "get") return Reflect.get(target, name);
-        return async (key: string) => {
+        return async (key: string, options: R2GetOptions) => {
           if (key.startsWith("data/")) {
             const bytes = new Uint8Array((await (await env.BACKUPS.get(key))?.arrayBuffer()) ?? []);
             bytes[100] = (bytes[100] ?? 0) ^ 1;
             await env.BACKUPS.put(key, bytes);
           }
-          return env.BACKUPS.get(key);
+          return env.BACKUPS.get(key, options);
         };
       },
     });
