@@ -79,7 +79,7 @@ describe("POST /ops/backups", () => {
 
   it("ends with a problem that says why it failed, without a password", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
-    Object.assign(env, { BACKUP_DATABASE_URL: database.backupUrl.replace(/:[^:@/]+@/, ":wrong-secret@") });
+    Object.assign(env, { BACKUP_DATABASE_URL: database.backupUrl.replace(/:[^:@/]+@/, ":wrong-secret-and-long@") });
     const [last, ...rest] = (await post()).toReversed();
     expect(rest).toEqual([]);
     const body = ProblemBody.parse(last);

@@ -41,9 +41,11 @@ describe("a text", () => {
 
   it.each(titled(withBody))("is stored as it is, or refused where it stands: %s", async (_title, operation) => {
     const free = fieldsOf(operation).filter(([, schema]) => isFree(schema));
-    const { path, call: request } = await prepared(operation);
+    let { path, call: request } = await prepared(operation);
     let stored = 0;
     for (const text of injections) {
+      // A status that a PO has already is no change, and its reason stays.
+      if (operation.operationId === "setPurchaseOrderStatus") ({ path, call: request } = await prepared(operation));
       const given = Object.fromEntries(
         free
           .filter(([, schema]) => text.length <= Number(schema.maxLength) - 40)
@@ -57,7 +59,8 @@ describe("a text", () => {
         for (const [name, value] of Object.entries(given)) {
           // No answer has a password.
           if (name === "password") continue;
-          expect([text, name, [value, value.trim()].includes(String(body[name]))]).toEqual([text, name, true]);
+          const kept = String(body[name === "reason" ? "status_reason" : name]);
+          expect([text, name, [value, value.trim()].includes(kept)]).toEqual([text, name, true]);
         }
       } else if (response.status === 422) {
         const { errors = [] } = await problem(response, "validation-failed");
@@ -100,10 +103,10 @@ describe("a text", () => {
         await asDocumented(operation, response);
         const expected = inPath
           ? [404]
-          : parameter.name === "q"
-            ? [200, 422]
-            : parameter.name === "cursor"
-              ? [400, 422]
+          : parameter.name === "cursor"
+            ? [400, 422]
+            : isFree(parameter.schema) || (text === "-0" && /_(min|max)$/.test(parameter.name))
+              ? [200, 422]
               : [422];
         expect([parameter.name, text, expected.includes(response.status), response.status]).toEqual([
           parameter.name,
@@ -134,7 +137,7 @@ describe("a parameter that is given twice", () => {
         if (name === "" && query.includes("%")) continue;
         const response = await call(`${path}?${query}`, request);
         const { errors } = await problem(response, "validation-failed");
-        expect([query, errors?.map((error) => error.pointer)]).toEqual([query, [`/${name}`]]);
+        expect([query, [...new Set(errors?.map((error) => error.pointer))]]).toEqual([query, [`/${name}`]]);
       }
     }
   });

@@ -127,7 +127,7 @@ describe("the OpenAPI document", () => {
 
   it("lets viewers read, editors write, and admins alone delete companies and POs, keep accounts and operate", () => {
     const leastRole = ({ method, path }: Operation) => {
-      if (/^\/(user|ops)\b/.test(path)) return "admin";
+      if (/^\/(user|ops|health)\b/.test(path)) return "admin";
       // One's own account and sessions are everybody's to keep.
       if (method === "GET" || path.startsWith("/auth/")) return "viewer";
       return method === "DELETE" && !path.includes("/line-items") ? "admin" : "editor";

@@ -1,13 +1,13 @@
 import { env } from "cloudflare:workers";
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import type { ProblemKind } from "../../src/problem.ts";
 import { insertAccount } from "./accounts.ts";
 import { call, signIn, sql, type TestUser } from "./api.ts";
 import { asDocumented, faults, isObject } from "./documented.ts";
 import { anyPlan, faultyPlans, garbles, operationOf, type Plan, plans, type Role, ranks } from "./fuzz-plans.ts";
 import { Known, Raw, write } from "./json-values.ts";
-import { bodyFor, type JsonSchema, type Operation, operations, titled } from "./operations.ts";
+import { bodyFor, type JsonSchema, makeBackup, type Operation, operations, titled } from "./operations.ts";
 import { problem } from "./problem.ts";
 import { insertLine, insertPo, references } from "./rows.ts";
 import { expectMoneyToAddUp } from "./totals.ts";
@@ -252,6 +252,9 @@ export function itAnswersAsDocumented(requests: number): void {
   const seed = Number(env.FUZZ_SEED || Math.floor(Math.random() * 2 ** 31));
   const runs = Number(env.FUZZ_RUNS || requests);
   const fuzz = new Fuzz();
+  beforeAll(async () => {
+    await makeBackup();
+  });
   const count = () =>
     [...fuzz.answers.values()].flatMap((seen) => [...seen.values()]).reduce((sum, each) => sum + each, 0);
 
