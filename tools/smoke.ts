@@ -53,9 +53,10 @@ interface Given {
 
 const program = new Command("npm run smoke --")
   .description(
-    "Walks the hosting checklist against a running API: API testing, functions, data integrity, security.\n" +
-      "It writes a client, a vendor and two POs of its own, and removes them again. What stays: its session, which is\n" +
-      "over, and the audit log's word that they were there.",
+    "Walks the hosting checklist against a running API: API testing, functions, data integrity, security.\n\n" +
+      "It writes a client, a vendor and two POs of its own, and removes them again, also after a failure or Ctrl-C. " +
+      "What stays: its session, which is over, and the audit log's word that they were there. Killed hard it may " +
+      'leave rows whose names begin with "Smoke test", and POs whose numbers begin with "SMOKE".',
   )
   .argument("<url>", "the API's address, such as https://api.example.com")
   .requiredOption(

@@ -70,7 +70,6 @@ export const functionChecks: Check[] = [
       const lines = `/po/${order.id}/line-items`;
       const value = async () =>
         (await api.expect<Schemas["PurchaseOrderWithLines"]>(200, "GET", `/po/${order.id}`)).po_value;
-      const paise = (amount: string | null) => BigInt((amount ?? "").replace(".", ""));
       const before = paise(await value());
       const grew = async (by: bigint, when: string) => {
         const grown = paise(await value()) - before;
@@ -138,7 +137,7 @@ export const functionChecks: Check[] = [
       const values = await Promise.all(
         [order, second].map(({ id }) => run.api.expect<Schemas["PurchaseOrderWithLines"]>(200, "GET", `/po/${id}`)),
       );
-      const sum = values.reduce((all, { po_value }) => all + BigInt((po_value ?? "").replace(".", "")), 0n);
+      const sum = values.reduce((all, { po_value }) => all + paise(po_value), 0n);
       same("the bundle", bundle, {
         bundle_id: `store:${client.id}:${order.store_id}`,
         display_identifier: `BUNDLED-${order.store_id}`,
@@ -150,3 +149,6 @@ export const functionChecks: Check[] = [
     },
   },
 ];
+
+/** An amount with its two places, as a whole number. */
+const paise = (amount: string | null) => BigInt((amount ?? "").replace(".", ""));

@@ -1,4 +1,4 @@
-import { type Api, Failed, type Schemas, walk } from "./api.ts";
+import { type Api, described, Failed, type Schemas, walk } from "./api.ts";
 import { assert, type Check, counts, same } from "./check.ts";
 import { asAdmin } from "./endpoints.ts";
 
@@ -52,6 +52,7 @@ export const integrityChecks: Check[] = [
       let read = 0;
       for (const path of ["/client", "/vendor", "/po/list"]) {
         const answer = await api.send("GET", `${path}?limit=200`);
+        if (answer.status !== 200) throw new Failed(`GET ${path} answered ${described(answer)}`);
         const { data } = JSON.parse(answer.text) as { data: { id: number; created_at: string; updated_at: string }[] };
         const now = Date.parse(answer.headers.get("Date") ?? "") || Date.now();
         for (const { id, created_at, updated_at } of data)
