@@ -1,13 +1,14 @@
 import { createReadStream, statSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { password as askPassword, confirm } from "@inquirer/prompts";
+import { confirm } from "@inquirer/prompts";
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { findCurrentRun, takeLock } from "../src/backup/lock.ts";
 import { findManifest, manifestKey, sweepData } from "../src/backup/store.ts";
+import { type Account, checkedUrl, passwordOf, Refused } from "./account.ts";
 import { type Environment, environments, type OpenBucket, openBucket } from "./backup/bucket.ts";
-import { type Account, checkedUrl, createByRoute, demoAccount, fireCron, withStack } from "./backup/create.ts";
-import { download, expectedRows, findBackup, Refused, storedFile } from "./backup/download.ts";
+import { createByRoute, demoAccount, fireCron, withStack } from "./backup/create.ts";
+import { download, expectedRows, findBackup, storedFile } from "./backup/download.ts";
 import { type Progress, progress, ticker } from "./backup/progress.ts";
 import { type Backup, count, listText, madeText, restoredText, size, verifiedText } from "./backup/report.ts";
 import { type RestoreOptions, type RestoreProgress, restore } from "./backup/restore.ts";
@@ -169,10 +170,10 @@ async function create(options: Place & { url?: string; username?: string }): Pro
   if (options.url) {
     if (!options.username) throw new Refused("--url needs --username, the account of an admin there");
     const url = checkedUrl(options.url);
-    return createAs({ username: options.username, password: await password(options.username) }, url);
+    return createAs({ username: options.username, password: await passwordOf(options.username, signal) }, url);
   }
   const account = options.username
-    ? { username: options.username, password: await password(options.username) }
+    ? { username: options.username, password: await passwordOf(options.username, signal) }
     : demoAccount();
   if (account) return withStack((url) => createAs(account, url), signal);
   // Nobody's account: the nightly run does it, which makes one a day.
@@ -224,14 +225,6 @@ async function withBucket<T>(options: Place, work: (open: OpenBucket) => Promise
   if (options.env && !options.remote) throw new Refused(`--env ${options.env} is for --remote`);
   const open = await openBucket(options.env);
   return work(open).finally(open.close);
-}
-
-async function password(username: string): Promise<string> {
-  const given = process.env.NEXGEN_PASSWORD;
-  if (given) return given;
-  if (!process.stdin.isTTY)
-    throw new Refused("no password: set NEXGEN_PASSWORD, or run this in a terminal to be asked for it");
-  return askPassword({ message: `Password of ${username}`, mask: true }, { signal });
 }
 
 /** Whoever cannot be asked must have said --yes. */

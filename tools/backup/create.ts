@@ -2,14 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { get } from "node:http";
 import { join } from "node:path";
+import { type Account, Refused } from "../account.ts";
 import { freePort } from "../postgres.ts";
-import { dataDirectory, isLoopback, root, runningStack } from "../stack.ts";
-import { Refused } from "./download.ts";
-
-export interface Account {
-  username: string;
-  password: string;
-}
+import { dataDirectory, root, runningStack } from "../stack.ts";
 
 /** So many rows of that table so far, and bytes of SQL in all. */
 export interface Progress {
@@ -27,15 +22,6 @@ export interface Made {
 
 /** The lines of POST /ops/backups: where it is, and at last the backup or a problem. */
 type Line = Partial<Progress & Made & { title: string; detail: string }>;
-
-/** Where a Worker is asked to make a backup. Throws for an address that would send the password in the clear. */
-export function checkedUrl(given: string): URL {
-  const url = URL.parse(given);
-  if (!url || !/^https?:$/.test(url.protocol)) throw new Refused(`--url ${given} is not a URL: write https://host`);
-  if (url.protocol === "http:" && !isLoopback(url.hostname))
-    throw new Refused(`--url ${given} would send the password unencrypted: write https://${url.host}`);
-  return url;
-}
 
 /** Asks the Worker for a backup now, as an admin; one made earlier today is replaced once the new one is proven. */
 export async function createByRoute(url: URL, account: Account, onProgress: (now: Progress) => void): Promise<Made> {

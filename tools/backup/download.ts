@@ -6,9 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Manifest } from "../../src/backup/manifest.ts";
 import { findManifest, listBackupIds } from "../../src/backup/store.ts";
-
-/** A refusal that a person can act on. */
-export class Refused extends Error {}
+import { Refused } from "../account.ts";
 
 /** The bucket's binding gives an object whole to this process, so it is asked for in ranges. */
 const rangeBytes = 8 * 1024 * 1024;

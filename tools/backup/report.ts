@@ -18,7 +18,7 @@ export function age(seconds: number): string {
   return seconds < 48 * 3600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
 }
 
-const seconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} s`;
+export const seconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} s`;
 export const count = (rows: number) => rows.toLocaleString("en-US");
 
 /** Columns of text, those of numbers flush right. */

@@ -14,9 +14,9 @@ export async function dataDirectory(): Promise<string> {
 }
 
 /** Runs a tool as a person would, with these variables; `ready` waits until it is the dev stack that serves. */
-export function runTool(tool: string, variables: Record<string, string>) {
+export function runTool(tool: string, variables: Record<string, string>, args: readonly string[] = []) {
   const { npm_lifecycle_event: _, ...environment } = process.env;
-  const child = spawn(process.execPath, [join(import.meta.dirname, "..", "..", "..", "tools", tool)], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "..", "..", "..", "tools", tool), ...args], {
     env: { ...environment, OWNER_DATABASE_URL: "", ...variables },
     stdio: ["ignore", "pipe", "pipe"],
   });
