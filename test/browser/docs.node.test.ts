@@ -113,6 +113,16 @@ describe("the docs in a real browser", () => {
     await page.close();
   });
 
+  it("offer the document as it is to download", async () => {
+    const { page, close } = await openDocs();
+    const [download] = await Promise.all([
+      page.waitForResponse((response) => response.url() === `${stack.url}/openapi.json`),
+      page.getByRole("link", { name: "Download OpenAPI Document" }).click(),
+    ]);
+    expect(await download.text()).toBe(await (await fetch(`${stack.url}/openapi.json`)).text());
+    await close();
+  });
+
   it("show every operation of the document, at the side and in the text", async () => {
     const { page, expectClean, close } = await openDocs();
     const operations = await documented();
@@ -143,6 +153,10 @@ describe("the docs in a real browser", () => {
     const made = await send(page, "POST", "/client", "client", { name: "From the docs" });
     expect(made.status()).toBe(201);
     expect(await made.json()).toMatchObject({ name: "From the docs" });
+    // Neither a cursor nor a filter goes along unless it is ticked, nor the example of an Idempotency-Key or an ETag.
+    expect(made.request().headers()).not.toHaveProperty("idempotency-key");
+    const listed = await send(page, "GET", "/po/list", "po");
+    expect([listed.status(), new URL(listed.url()).search]).toEqual([200, ""]);
     const kept = await page.evaluate<string>(
       "JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href])",
     );
