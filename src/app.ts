@@ -135,7 +135,7 @@ app.get("/openapi.json", (c) => {
   document ??= openApiDocument(app);
   return c.body(document, 200, { "Content-Type": "application/json" });
 });
-assertEveryRouteIsGuarded(app, ["/docs", "/docs/:file{(scalar|start)\\.js}", "/problems/:kind", "/openapi.json"]);
+assertEveryRouteIsGuarded(app, ["/", "/docs", "/docs/:file{(scalar|start)\\.js}", "/problems/:kind", "/openapi.json"]);
 
 /** What a request may do with a route's methods: HEAD is served wherever GET is, OPTIONS wherever there is anything. */
 const served = (methods: string[]) => [

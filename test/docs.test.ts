@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { call, signIn } from "./support/api.ts";
+import { problem } from "./support/problem.ts";
 import { insertClient } from "./support/rows.ts";
 
 /** The directives of a Content-Security-Policy. */
@@ -73,6 +74,14 @@ describe("the docs", () => {
     expect(targets.filter((target) => !/^(\/(?!\/)|data:,)/.test(target))).toEqual([]);
     const start = await (await call("/docs/start.js")).text();
     expect(start).not.toMatch(/https?:\/\//);
+  });
+
+  it("are where the address alone leads to", async () => {
+    const response = await call("/");
+    expect(response.status).toBe(302);
+    expect(response.headers.get("Location")).toBe("/docs");
+    expectSecure(response);
+    await problem(await call("/", { method: "POST" }), "method-not-allowed");
   });
 
   it("answers HEAD with the same headers and no body", async () => {

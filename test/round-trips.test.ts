@@ -68,7 +68,7 @@ describe("what needs no database", () => {
     ["/problems/nope", 404],
     ["/health?probe=live", 200],
     ["/nope", 404],
-    ["/", 404],
+    ["/", 302],
   ])("makes none: %s", async (path, status) => {
     const trips = await roundTrips(async () => {
       const response = await call(path);

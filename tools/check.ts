@@ -9,6 +9,7 @@ import { breakingChanges } from "./breaking.ts";
 import { commonPasswordFile, commonPasswordModule } from "./common-passwords.ts";
 import { migrate } from "./migrate.ts";
 import { startCluster } from "./postgres.ts";
+import { postmanIsCurrent } from "./postman.ts";
 import { createRoles, roles } from "./roles.ts";
 import { compareWithDefinition, describeSchema, schemaDrift } from "./schema.ts";
 import { checkedDatabaseUrl, ownerDatabaseUrl, root } from "./stack.ts";
@@ -20,7 +21,7 @@ const options = new Command("npm run check --")
   )
   .option(
     "--write",
-    "format, and write docs/openapi.json, its types and the list of common passwords anew, before checking",
+    "format, and write docs/openapi.json, what is made from it, and the list of common passwords anew, before checking",
   )
   .option("--database-url <url>", "the owner's URL of the live database to compare")
   .parse()
@@ -37,6 +38,7 @@ const steps: [name: string, run: () => Findings | Promise<Findings>][] = [
   ["bindings", () => command("wrangler", "types", "--strict-vars=false")],
   ["OpenAPI document is up to date", documentIsCurrent],
   ["types of the OpenAPI document are up to date", documentTypesAreCurrent],
+  ["Postman collection is up to date", () => postmanIsCurrent(openApi(), options.write)],
   ["types of the Worker", () => command("tsc", "-p", ".")],
   ["types of the tools", () => command("tsc", "-p", "tools")],
   ["lint and format", () => command("biome", "check", ...(options.write ? ["--write"] : []), ".")],
@@ -79,8 +81,10 @@ async function documentIsCurrent(): Promise<Findings> {
   return committed === current ? [] : ["docs/openapi.json is not what the code says: npm run check -- --write"];
 }
 
+const openApi = () => JSON.parse(readFileSync(documentFile, "utf8"));
+
 async function documentTypesAreCurrent(): Promise<Findings> {
-  const current = await openapiTypes(JSON.parse(readFileSync(documentFile, "utf8")));
+  const current = await openapiTypes(openApi());
   if (options.write) writeFileSync(documentTypesFile, current);
   const committed = existsSync(documentTypesFile) ? readFileSync(documentTypesFile, "utf8") : "";
   return committed === current ? [] : ["docs/openapi.d.ts is old: npm run check -- --write"];

@@ -2,7 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { tables } from "../src/ops/tables.ts";
 import { checkedUrl, passwordOf, Refused } from "./account.ts";
 import { ticker } from "./backup/progress.ts";
-import { seconds } from "./backup/report.ts";
+import { count, seconds } from "./backup/report.ts";
 import { connect } from "./smoke/api.ts";
 import { type Check, NotRun, newRun, type Options, type Run } from "./smoke/check.ts";
 import { checks } from "./smoke/checks.ts";

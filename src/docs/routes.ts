@@ -33,6 +33,7 @@ const isKind = (value: string): value is ProblemKind => Object.hasOwn(kinds, val
 
 /** What people read: it stands outside of the OpenAPI document. */
 export const docsRoutes = new Hono<AppEnv>()
+  .get("/", (c) => c.redirect("/docs"))
   .get("/docs", (c) => asset(c.env.ASSETS, new URL("/docs/", c.req.url)))
   .get("/docs/:file{(scalar|start)\\.js}", (c) => asset(c.env.ASSETS, c.req.url))
   .get(

@@ -14,6 +14,8 @@ export interface RunningStack {
   url: string;
   username: string;
   password: string;
+  /** Where its data is: NEXGEN_DATA_DIR. */
+  directory: string;
   stop(): Promise<void>;
 }
 
@@ -43,6 +45,7 @@ export async function startStack(variables: Record<string, string> = {}): Promis
     url: `http://localhost:${port}`,
     username: /^username: (.*)$/m.exec(logIn)?.[1] ?? "",
     password: /^password: (.*)$/m.exec(logIn)?.[1] ?? "",
+    directory,
     async stop() {
       child.kill("SIGINT");
       await exited;
