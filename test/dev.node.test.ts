@@ -1,9 +1,10 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { prepareAssets } from "../tools/assets.ts";
 import { freePort } from "../tools/postgres.ts";
 import { groupMembers, processIdentity } from "../tools/stack.ts";
 import { dataDirectory, endAll, runTool } from "./support/node/dev.ts";
@@ -36,6 +37,17 @@ beforeAll(async () => {
 afterAll(async () => {
   await endAll(started);
   await rm(directory, { recursive: true, force: true });
+});
+
+it("leaves the docs page alone that is there: another stack of this checkout would restart its Worker", async () => {
+  const files = ["index.html", "start.js", "scalar.js"].map((name) =>
+    join(import.meta.dirname, "../public/docs", name),
+  );
+  const written = () => Promise.all(files.map(async (file) => (await stat(file)).mtimeMs));
+  // By the set-up of the tests.
+  const before = await written();
+  await prepareAssets();
+  expect(await written()).toEqual(before);
 });
 
 it("names a busy port before it starts anything", async () => {
