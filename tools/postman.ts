@@ -247,7 +247,7 @@ export function postmanCollection(document: Document) {
   if (missing.length > 0) throw new Error(`tools/postman.ts has no place for ${missing.join(", ")}`);
   return {
     info: {
-      // Imported again, it takes the place of what was imported before.
+      // Imported again it is known by this, and replaces what was imported before.
       _postman_id: "6b0f2d5e-3c1a-4f7b-9a52-0e6f1d7c8b94",
       name: document.info.title,
       description: `${document.info.description}\n\nMade from docs/openapi.json: docs/postman.md says how to use it.`,
