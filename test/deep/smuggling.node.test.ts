@@ -2,8 +2,8 @@ import type { ChildProcess } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { freePort } from "../tools/postgres.ts";
-import { dataDirectory, endAll, runTool } from "./support/node/dev.ts";
+import { freePort } from "../../tools/postgres.ts";
+import { dataDirectory, endAll, runTool } from "../support/node/dev.ts";
 
 // What no client library sends, byte by byte, to the dev stack. In production Cloudflare's edge reads it first.
 let directory = "";

@@ -8,12 +8,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
-import { freePort } from "../tools/postgres.ts";
-import { checks } from "../tools/smoke/checks.ts";
-import { dataDirectory, endAll, runTool } from "./support/node/dev.ts";
-import { fixturePath } from "./support/node/legacy-fixture.ts";
+import { freePort } from "../../tools/postgres.ts";
+import { checks } from "../../tools/smoke/checks.ts";
+import { dataDirectory, endAll, runTool } from "../support/node/dev.ts";
+import { fixturePath } from "../support/node/legacy-fixture.ts";
 
-const tool = join(import.meta.dirname, "../tools/smoke.ts");
+const tool = join(import.meta.dirname, "../../tools/smoke.ts");
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 /** The dev stack after the take-over of the legacy backup, with the admin that an operator makes then. */

@@ -2,14 +2,14 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import type { Manifest } from "../src/backup/manifest.ts";
-import { manifestKey } from "../src/backup/store.ts";
-import { download, findBackup, storedFile } from "../tools/backup/download.ts";
-import { verify } from "../tools/backup/verify.ts";
-import { dumping } from "./support/node/backup.ts";
-import { inBucket, removeDataDirectory, storeBackup, temporaryDataDirectory } from "./support/node/bucket.ts";
-import { describeServers } from "./support/node/database.ts";
-import { fixture, importText, query } from "./support/node/legacy-fixture.ts";
+import type { Manifest } from "../../src/backup/manifest.ts";
+import { manifestKey } from "../../src/backup/store.ts";
+import { download, findBackup, storedFile } from "../../tools/backup/download.ts";
+import { verify } from "../../tools/backup/verify.ts";
+import { dumping } from "../support/node/backup.ts";
+import { inBucket, removeDataDirectory, storeBackup, temporaryDataDirectory } from "../support/node/bucket.ts";
+import { describeServers } from "../support/node/database.ts";
+import { fixture, importText, query } from "../support/node/legacy-fixture.ts";
 
 describeServers("verify, of a backup", (server) => {
   const dumpOf = dumping(server);

@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { RestoreRefused, restore } from "../tools/backup/restore.ts";
-import { migrate } from "../tools/migrate.ts";
-import { describeSchema, schemaDrift } from "../tools/schema.ts";
-import { dumping, psqlRestore } from "./support/node/backup.ts";
-import { describeServers } from "./support/node/database.ts";
-import { sortedDump } from "./support/node/dump.ts";
-import { contents, fixture, importText, query } from "./support/node/legacy-fixture.ts";
+import { RestoreRefused, restore } from "../../tools/backup/restore.ts";
+import { migrate } from "../../tools/migrate.ts";
+import { describeSchema, schemaDrift } from "../../tools/schema.ts";
+import { dumping, psqlRestore } from "../support/node/backup.ts";
+import { describeServers } from "../support/node/database.ts";
+import { sortedDump } from "../support/node/dump.ts";
+import { contents, fixture, importText, query } from "../support/node/legacy-fixture.ts";
 
 /** The bytes as a file's stream has them. */
 const inChunks = (bytes: Uint8Array, size = 64 * 1024) =>

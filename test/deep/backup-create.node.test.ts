@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { freePort } from "../tools/postgres.ts";
-import { removeDataDirectory, temporaryDataDirectory } from "./support/node/bucket.ts";
+import { freePort } from "../../tools/postgres.ts";
+import { removeDataDirectory, temporaryDataDirectory } from "../support/node/bucket.ts";
 
 let directory = "";
 beforeAll(async () => {
@@ -14,7 +14,7 @@ afterAll(() => removeDataDirectory(directory));
 const { npm_lifecycle_event: _, NEXGEN_SEED: __, OWNER_DATABASE_URL: ___, ...environment } = process.env;
 
 function start(tool: string, args: string[], variables: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "../tools", tool), ...args], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "../../tools", tool), ...args], {
     env: { ...environment, NEXGEN_DATA_DIR: directory, ...variables },
     stdio: ["ignore", "pipe", "pipe"],
   });

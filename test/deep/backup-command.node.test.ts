@@ -5,20 +5,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { takeLock } from "../src/backup/lock.ts";
-import type { Manifest } from "../src/backup/manifest.ts";
-import { lastFailureKey, listKeys, manifestKey } from "../src/backup/store.ts";
-import { configuredBucket, remoteConfig } from "../tools/backup/bucket.ts";
-import { firstLine, lastLine } from "../tools/backup/script.ts";
-import { dumping } from "./support/node/backup.ts";
-import { inBucket, removeDataDirectory, storeBackup, temporaryDataDirectory } from "./support/node/bucket.ts";
-import { describeServers } from "./support/node/database.ts";
-import { contents, fixture, importText, query } from "./support/node/legacy-fixture.ts";
+import { takeLock } from "../../src/backup/lock.ts";
+import type { Manifest } from "../../src/backup/manifest.ts";
+import { lastFailureKey, listKeys, manifestKey } from "../../src/backup/store.ts";
+import { configuredBucket, remoteConfig } from "../../tools/backup/bucket.ts";
+import { firstLine, lastLine } from "../../tools/backup/script.ts";
+import { dumping } from "../support/node/backup.ts";
+import { inBucket, removeDataDirectory, storeBackup, temporaryDataDirectory } from "../support/node/bucket.ts";
+import { describeServers } from "../support/node/database.ts";
+import { contents, fixture, importText, query } from "../support/node/legacy-fixture.ts";
 
 /** The file's rows, their audit entries and as many migrations as there are by now. */
 const rowsOf = ({ tables }: Manifest) => tables.reduce((sum, { rows }) => sum + rows, 0);
 
-const tool = join(import.meta.dirname, "../tools/backup.ts");
+const tool = join(import.meta.dirname, "../../tools/backup.ts");
 
 describeServers(
   "npm run backup",
