@@ -81,9 +81,19 @@ export const ProblemBody = z
   })
   .openapi("Problem");
 
+/** What the driver's endpoint says of rows that are more than it carries at once. */
+const tooLargeAnswer = /response is too large/i;
+
 /** What a failure of the database means (SQLSTATE of `NeonDbError`); undefined: our own mistake, a 500. */
 function databaseProblem(error: NeonDbError): Problem | undefined {
   const more = { cause: error };
+  if (tooLargeAnswer.test(error.message)) {
+    const detail = "asks for more than one answer can carry: take a smaller one";
+    return new Problem("validation-failed", undefined, {
+      errors: [{ in: "query", pointer: "/limit", detail }],
+      ...more,
+    });
+  }
   switch (error.code) {
     case "NX401":
       return unauthorized("The session is over: log in again.", more);

@@ -166,6 +166,9 @@ describe("POST /auth/login", () => {
     const response = await waiting;
     expect(response.headers.get("Retry-After")).toBe("5");
     await problem(response, "unavailable");
+    // Nothing was compared, so it is no failure.
+    const counted = await sql(`SELECT failures FROM "Finances".login_attempt WHERE username = $1`, [second.username]);
+    expect(counted).toEqual([]);
     vi.spyOn(Date, "now").mockImplementation(() => now() + 10_500);
     expect((await logIn({ username: third.username, password: "secret" })).status).toBe(200);
   });

@@ -164,6 +164,11 @@ describe("GET /ops/audit", () => {
     expect(errors?.map((error) => error.pointer)).toContain(pointer);
   });
 
+  it("has nothing of a user whose id no account can have", async () => {
+    const { token } = await signIn("admin");
+    expect(await listed("user_id=2147483648", token)).toEqual([]);
+  });
+
   it("refuses a cursor with other filters", async () => {
     const { token, id } = await signIn("admin");
     const vendor = await insertVendor();

@@ -63,6 +63,18 @@ describe("GET /po/list as CSV", () => {
     expect(newer).toMatchObject({ id: String(two), vendor_id: "", vendor_name: "", po_value: "" });
   });
 
+  it.each(["ok\n=1+1", "ok\r=1+1", "ok\r\n=1+1", "ok;=1+1", "ok\t=1+1", "\n=1+1"])(
+    "quotes what some reader takes for an end, behind which a formula would stand: %j",
+    async (notes) => {
+      const { token } = await signIn();
+      const client_id = await insertClient();
+      await insertPo({ client_id, notes });
+      const text = await (await exported(`format=csv&client_id=${client_id}`, token)).text();
+      expect(text).toContain(`,"${notes}",`);
+      expect(parse(text)).toMatchObject([{ notes }]);
+    },
+  );
+
   it("is what Accept asks for, unless format says otherwise", async () => {
     const { token } = await signIn();
     const client = `client_id=${await insertClient()}`;

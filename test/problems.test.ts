@@ -366,6 +366,18 @@ describe("the database", () => {
     expect(response.headers.has("WWW-Authenticate")).toBe(kind === "unauthorized");
   });
 
+  it("may have more than one answer carries: the page says so, and a smaller one is answered", async () => {
+    await freshDatabase();
+    const { token } = await signIn();
+    await sql(
+      `WITH one AS (INSERT INTO "Finances".client (name) VALUES ('Large') RETURNING id)
+       INSERT INTO "Finances".client_po (client_id, notes) SELECT one.id, repeat('x', 100000) FROM one, generate_series(1, 130)`,
+    );
+    const { errors } = await problem(await call("/po/list?limit=200", { token }), "validation-failed");
+    expect(errors).toEqual([{ in: "query", pointer: "/limit", detail: expect.stringContaining("a smaller one") }]);
+    expect((await call("/po/list?limit=50", { token })).status).toBe(200);
+  });
+
   it("may refuse a right: an error of ours, without a word of SQL", async () => {
     await freshDatabase();
     const logged = quietly();

@@ -30,9 +30,10 @@ let working: { since: number } | undefined;
 
 /**
  * One bcrypt at a time in an isolate. It yields every 100 ms: 20 at once would have every other request wait for a slice of
- * each, again and again. Throws PasswordsBusy when its turn does not come.
+ * each, again and again. Throws PasswordsBusy when its turn does not come. An attempt is counted within its turn: one that
+ * is turned away for want of one is none.
  */
-async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+export async function inTurn<T>(work: () => Promise<T>): Promise<T> {
   // Asked again and again, as one request of a Worker must not wake another one.
   for (const arrived = Date.now(); working && Date.now() - working.since < abandonedMilliseconds; ) {
     if (Date.now() - arrived > patienceMilliseconds) throw new PasswordsBusy();
@@ -63,7 +64,7 @@ const nobodysHash = (cost: number) =>
 
 /**
  * Whether the password belongs to the hash. A refusal takes the work of `cost`, whether there is a hash or not and also
- * where that is a weaker one. Like every bcrypt it compares 72 bytes, so the long passwords of the legacy system keep working.
+ * where that is a weaker one; call it within `inTurn`. Like every bcrypt it compares 72 bytes, so the long passwords of the legacy system keep working.
  */
 export async function passwordMatches(
   password: string,
@@ -71,11 +72,9 @@ export async function passwordMatches(
   cost: number = defaultCost,
 ): Promise<boolean> {
   const compared = hash ?? nobodysHash(cost);
-  return inTurn(async () => {
-    const matches = await bcrypt.compare(password, compared);
-    if (matches) return hash !== undefined;
-    // Each step doubles the work, so the steps from the hash's own cost on make up the difference.
-    for (let step = bcrypt.getRounds(compared); step < cost; step++) await bcrypt.compare(password, nobodysHash(step));
-    return false;
-  });
+  const matches = await bcrypt.compare(password, compared);
+  if (matches) return hash !== undefined;
+  // Each step doubles the work, so the steps from the hash's own cost on make up the difference.
+  for (let step = bcrypt.getRounds(compared); step < cost; step++) await bcrypt.compare(password, nobodysHash(step));
+  return false;
 }

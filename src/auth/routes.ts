@@ -7,7 +7,7 @@ import { invalidBody, Problem, problems, unauthorized } from "../problem.ts";
 import { clientAddress, rateLimit } from "../rate-limit.ts";
 import { type Json, pathUuid } from "../wire.ts";
 import { Credentials, PasswordChange, RefreshRequest, SessionPage, Tokens, User } from "./contract.ts";
-import { hashPassword, isOutdated, passwordFault, passwordMatches } from "./password.ts";
+import { hashPassword, inTurn, isOutdated, passwordFault, passwordMatches } from "./password.ts";
 import {
   beginLogIn,
   beginPasswordCheck,
@@ -45,11 +45,13 @@ export const authRoutes = feature()
       const { username, password } = c.req.valid("json");
       const { bcryptCost, signingKeys } = c.var.settings;
       const { address, userAgent } = origin(c);
-      const { blocked, account } = await beginLogIn(c.var.db, username, address);
-      if (blocked > 0) throw tooManyAttempts(blocked);
-      const hash = account?.disabled ? undefined : account?.passwordHash;
-      const matches = await passwordMatches(password, hash, bcryptCost);
-      if (!account || !matches) throw wrongCredentials();
+      const account = await inTurn(async () => {
+        const { blocked, account } = await beginLogIn(c.var.db, username, address);
+        if (blocked > 0) throw tooManyAttempts(blocked);
+        const hash = account?.disabled ? undefined : account?.passwordHash;
+        return (await passwordMatches(password, hash, bcryptCost)) ? account : undefined;
+      });
+      if (!account) throw wrongCredentials();
 
       const caller = { userId: account.userId, sessionId: crypto.randomUUID(), tokenVersion: account.tokenVersion };
       const refreshToken = await newRefreshToken(signingKeys, caller.sessionId);
@@ -151,10 +153,12 @@ export const authRoutes = feature()
       const { address } = origin(c);
       refuseFault(passwordFault(new_password, []));
       if (new_password === current_password) throw invalidBody("/new_password", "must be another one");
-      const { blocked, account } = await beginPasswordCheck(c.var.db, c.var.caller.userId, address);
-      if (blocked > 0) throw tooManyAttempts(blocked);
-      const matches = await passwordMatches(current_password, account?.passwordHash, bcryptCost);
-      if (!account || !matches) throw wrongPassword();
+      const account = await inTurn(async () => {
+        const { blocked, account } = await beginPasswordCheck(c.var.db, c.var.caller.userId, address);
+        if (blocked > 0) throw tooManyAttempts(blocked);
+        return (await passwordMatches(current_password, account?.passwordHash, bcryptCost)) ? account : undefined;
+      });
+      if (!account) throw wrongPassword();
       refuseFault(passwordFault(new_password, [account.username, account.email]));
       const newHash = await hashPassword(new_password, bcryptCost);
       const changed = await updatePassword(c.var.db, c.var.caller, {

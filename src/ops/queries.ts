@@ -52,7 +52,7 @@ export interface AuditFilter {
 /** The entries before the entry `before`, newest first. */
 export async function listAuditEntries(db: Db, filter: AuditFilter, before: string | undefined, limit: number) {
   const conditions = [
-    filter.user !== undefined && sql`a.user_id = ${filter.user}`,
+    filter.user !== undefined && sql`a.user_id = ${filter.user}::bigint`,
     filter.row && sql`a.table_name = ${filter.row.table} AND a.row_id = ${filter.row.id}`,
     before !== undefined && sql`a.id < ${before}::bigint`,
   ].filter((condition) => condition instanceof SQL);

@@ -48,8 +48,8 @@ const csvOf = (page: Json<ListedPurchaseOrder>[]) =>
     {
       columns: csvColumns,
       record_delimiter: "windows",
-      // Some readers end a line at a carriage return alone.
-      quoted_match: /\r/,
+      // Quoted is all that some reader takes for the end of a record or a field: what came next could begin a formula.
+      quoted_match: /[\r\n;\t]/,
       // What a spreadsheet would run begins with a quote, and is text.
       escape_formulas: true,
       cast: {
