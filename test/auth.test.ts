@@ -1,8 +1,11 @@
+import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import bcrypt from "bcryptjs";
 import { base64url, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { app } from "../src/app.ts";
 import { Tokens, User } from "../src/auth/contract.ts";
+import { inTurn } from "../src/auth/password.ts";
 import { updatePassword } from "../src/auth/queries.ts";
 import { createDb } from "../src/db/client.ts";
 import { call, read, roundTrips, signIn, sql, token } from "./support/api.ts";
@@ -152,25 +155,76 @@ describe("POST /auth/login", () => {
     expect(most).toBe(1);
   });
 
-  it("answers 503 with Retry-After to whom no turn comes, and goes on after a request that was cut off", async () => {
+  it("answers 503 with Retry-After to whom no turn comes, which is no failure of the account", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
-    const [first, second, third] = [await account(), await account(), await account()];
-    const { promise: never } = Promise.withResolvers<boolean>();
-    const compare = vi.spyOn(bcrypt, "compare").mockImplementationOnce(() => never);
-    void logIn({ username: first.username, password: "secret" });
-    await vi.waitFor(() => expect(compare).toHaveBeenCalledOnce());
-    const waiting = logIn({ username: second.username, password: "secret" });
+    const { username } = await account();
     const now = Date.now.bind(Date);
-    await scheduler.wait(300);
-    vi.spyOn(Date, "now").mockImplementation(() => now() + 8500);
+    let shift = 0;
+    vi.spyOn(Date, "now").mockImplementation(() => now() + shift);
+    const hold = () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      return {
+        resolve,
+        done: inTurn(
+          () => {},
+          () => promise,
+        ),
+      };
+    };
+    let holder = hold();
+    const waiting = logIn({ username, password: "secret" });
+    await scheduler.wait(500);
+    // One turn after the other, none of them long.
+    for (let turn = 0; turn < 4; turn++) {
+      shift += 2500;
+      holder.resolve();
+      await holder.done;
+      holder = hold();
+    }
     const response = await waiting;
+    holder.resolve();
     expect(response.headers.get("Retry-After")).toBe("5");
     await problem(response, "unavailable");
-    // Nothing was compared, so it is no failure.
-    const counted = await sql(`SELECT failures FROM "Finances".login_attempt WHERE username = $1`, [second.username]);
+    const counted = await sql(`SELECT failures FROM "Finances".login_attempt WHERE username = $1`, [username]);
     expect(counted).toEqual([]);
-    vi.spyOn(Date, "now").mockImplementation(() => now() + 10_500);
-    expect((await logIn({ username: third.username, password: "secret" })).status).toBe(200);
+  });
+
+  it("goes on after a turn that was lost with its request", async () => {
+    const user = await account();
+    const { promise: never } = Promise.withResolvers<void>();
+    void inTurn(
+      () => {},
+      () => never,
+    );
+    const now = Date.now.bind(Date);
+    vi.spyOn(Date, "now").mockImplementation(() => now() + 3100);
+    expect((await logIn({ username: user.username, password: "secret" })).status).toBe(200);
+  });
+
+  it("finishes what it began with a password when its client has gone", async () => {
+    const { username } = await account();
+    const { token } = await signIn("admin");
+    const name = crypto.randomUUID();
+    const bodies: [string, object][] = [
+      ["/auth/login", { username, password: "secret" }],
+      ["/auth/password", { current_password: "wrong!", new_password: "kx8 fq2 vr7!" }],
+      ["/user", { username: name, email: `${name}@example.com`, password: "kx8 fq2 vr7!", role: "viewer" }],
+    ];
+    for (const [path, body] of bodies) {
+      const context = createExecutionContext();
+      const kept = vi.spyOn(context, "waitUntil");
+      const request = new Request(`https://api.test${path}`, {
+        method: "POST",
+        headers: {
+          "Content-Type": "application/json",
+          Authorization: `Bearer ${token}`,
+          "CF-Connecting-IP": "192.0.2.77",
+        },
+        body: JSON.stringify(body),
+      });
+      await (await app.fetch(request, env as unknown as Env, context)).arrayBuffer();
+      expect([path, kept.mock.calls.length]).toEqual([path, 1]);
+    }
   });
 
   it.each<[string, (user: Account, admin: string, session: string, hash: string) => Promise<unknown>, number]>([

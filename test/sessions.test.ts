@@ -263,6 +263,16 @@ describe("POST /auth/password", () => {
     expect(await bcrypt.compare(password, String((await stored(user.id))?.password_hash))).toBe(true);
   });
 
+  it("counts a right current password for no failure, also where the new one is refused", async () => {
+    const user = await signInWithSecret();
+    await problem(await change(user, { current_password: "wrong!", new_password }), "validation-failed");
+    await problem(await change(user, { current_password, new_password: user.username }), "validation-failed");
+    const counted = await sql(`SELECT max(failures) AS most FROM "Finances".login_attempt WHERE username = $1`, [
+      user.username,
+    ]);
+    expect(counted).toEqual([{ most: "1" }]);
+  });
+
   it("refuses the current password as the new one", async () => {
     const user = await signInWithSecret();
     const { errors } = await problem(

@@ -23,17 +23,18 @@ export function passwordFault(password: string, names: readonly string[]): strin
 /** Too many passwords are being worked on at once in this isolate: later they may be. */
 export class PasswordsBusy extends Error {}
 
-/** Longer than any bcrypt takes here: whoever has been at it for so long was cut off with its request. */
-const abandonedMilliseconds = 10_000;
+/** Longer than a look-up and a bcrypt take: should a turn be lost all the same, two at once are the lesser evil. */
+const abandonedMilliseconds = 3000;
 const patienceMilliseconds = 8000;
 let working: { since: number } | undefined;
 
 /**
  * One bcrypt at a time in an isolate. It yields every 100 ms: 20 at once would have every other request wait for a slice of
  * each, again and again. Throws PasswordsBusy when its turn does not come. An attempt is counted within its turn: one that
- * is turned away for want of one is none.
+ * is turned away for want of one is none. `keep` is the request's `waitUntil`: a request whose client has gone is cut off,
+ * and would keep its turn.
  */
-export async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+export async function inTurn<T>(keep: (work: Promise<unknown>) => void, work: () => Promise<T>): Promise<T> {
   // Asked again and again, as one request of a Worker must not wake another one.
   for (const arrived = Date.now(); working && Date.now() - working.since < abandonedMilliseconds; ) {
     if (Date.now() - arrived > patienceMilliseconds) throw new PasswordsBusy();
@@ -41,16 +42,16 @@ export async function inTurn<T>(work: () => Promise<T>): Promise<T> {
   }
   const mine = { since: Date.now() };
   working = mine;
-  try {
-    return await work();
-  } finally {
+  const done = work().finally(() => {
     if (working === mine) working = undefined;
-  }
+  });
+  keep(done.catch(() => {}));
+  return await done;
 }
 
-/** The bcrypt hash (60 characters) of a password that `passwordFault` lets pass; it knows no rule itself. */
+/** The bcrypt hash (60 characters) of a password that `passwordFault` lets pass; in the Worker within `inTurn`. */
 export const hashPassword = (password: string, cost: number = defaultCost): Promise<string> =>
-  inTurn(() => bcrypt.hash(password, cost));
+  bcrypt.hash(password, cost);
 
 /** Whether a hash of this form is to be made anew at the next log-in. `$2a$` and `$2y$` are other names of `$2b$`. */
 export function isOutdated(hash: string, cost: number): boolean {

@@ -84,6 +84,15 @@ export async function beginPasswordCheck(db: Db, user: number, address: string |
   return attemptOf(counted?.[0], rows?.[0]);
 }
 
+const forget = prepare<"username" | "address">(
+  () => sql`SELECT "Finances".forget_log_ins(${sql.placeholder("username")}, ${sql.placeholder("address")})`,
+);
+
+/** After a password that was right: the failures from its source count no more. */
+export async function forgetLogIns(db: Db, username: string, address: string | null): Promise<void> {
+  await db.write(forget({ username, address }));
+}
+
 const addSession = prepare<"session" | "user" | "hash" | "compared" | "seconds" | "address" | "agent" | "request">(
   () => sql`WITH added AS (
     INSERT INTO "Finances".refresh_session (id, user_id, token_hash, expires_at, address, user_agent)
@@ -253,7 +262,7 @@ const changePassword = prepare<"user" | "session" | "compared" | "renewed" | "ad
   () => sql`WITH changed AS (
     UPDATE "Finances"."user" u
     SET password_hash = ${sql.placeholder("renewed")}, password_changed_at = now(), token_version = u.token_version + 1
-    WHERE u.id = ${sql.placeholder("user")} AND u.password_hash = ${sql.placeholder("compared")}
+    WHERE u.id = ${sql.placeholder("user")} AND NOT u.disabled AND u.password_hash = ${sql.placeholder("compared")}
     RETURNING u.id, u.username
   ),
   ended AS (

@@ -13,6 +13,7 @@ import {
   beginPasswordCheck,
   endSession,
   findUser,
+  forgetLogIns,
   insertSession,
   listSessions,
   rotateSession,
@@ -45,23 +46,25 @@ export const authRoutes = feature()
       const { username, password } = c.req.valid("json");
       const { bcryptCost, signingKeys } = c.var.settings;
       const { address, userAgent } = origin(c);
-      const account = await inTurn(async () => {
+      const found = await inTurn(keepOf(c), async () => {
         const { blocked, account } = await beginLogIn(c.var.db, username, address);
         if (blocked > 0) throw tooManyAttempts(blocked);
         const hash = account?.disabled ? undefined : account?.passwordHash;
-        return (await passwordMatches(password, hash, bcryptCost)) ? account : undefined;
+        if (!(await passwordMatches(password, hash, bcryptCost)) || !account) return undefined;
+        const outdated = isOutdated(account.passwordHash, bcryptCost);
+        return { account, renewedHash: outdated ? await hashPassword(password, bcryptCost) : undefined };
       });
-      if (!account) throw wrongCredentials();
+      if (!found) throw wrongCredentials();
+      const { account, renewedHash } = found;
 
       const caller = { userId: account.userId, sessionId: crypto.randomUUID(), tokenVersion: account.tokenVersion };
       const refreshToken = await newRefreshToken(signingKeys, caller.sessionId);
-      const outdated = isOutdated(account.passwordHash, bcryptCost);
       const user = await insertSession(c.var.db, {
         id: caller.sessionId,
         userId: caller.userId,
         tokenHash: refreshToken.hash,
         comparedHash: account.passwordHash,
-        renewedHash: outdated ? await hashPassword(password, bcryptCost) : undefined,
+        renewedHash,
         seconds: sessionSeconds,
         address,
         userAgent,
@@ -153,14 +156,20 @@ export const authRoutes = feature()
       const { address } = origin(c);
       refuseFault(passwordFault(new_password, []));
       if (new_password === current_password) throw invalidBody("/new_password", "must be another one");
-      const account = await inTurn(async () => {
+      const found = await inTurn(keepOf(c), async () => {
         const { blocked, account } = await beginPasswordCheck(c.var.db, c.var.caller.userId, address);
         if (blocked > 0) throw tooManyAttempts(blocked);
-        return (await passwordMatches(current_password, account?.passwordHash, bcryptCost)) ? account : undefined;
+        if (!(await passwordMatches(current_password, account?.passwordHash, bcryptCost)) || !account) return undefined;
+        const fault = passwordFault(new_password, [account.username, account.email]);
+        return { account, fault, newHash: fault ? "" : await hashPassword(new_password, bcryptCost) };
       });
-      if (!account) throw wrongPassword();
-      refuseFault(passwordFault(new_password, [account.username, account.email]));
-      const newHash = await hashPassword(new_password, bcryptCost);
+      if (!found) throw wrongPassword();
+      const { account, fault, newHash } = found;
+      if (fault) {
+        // The current one was right, and is no failure.
+        await forgetLogIns(c.var.db, account.username, address);
+        refuseFault(fault);
+      }
       const changed = await updatePassword(c.var.db, c.var.caller, {
         comparedHash: account.passwordHash,
         newHash,
@@ -206,6 +215,8 @@ export const authRoutes = feature()
       return c.body(null, 204);
     },
   );
+
+const keepOf = (c: Context<AppEnv>) => (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
 
 /** Where a request comes from, as a session keeps it. */
 const origin = (c: Context<AppEnv>) => ({

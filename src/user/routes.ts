@@ -1,5 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { hashPassword, passwordFault } from "../auth/password.ts";
+import type { Context } from "hono";
+import { hashPassword, inTurn, passwordFault } from "../auth/password.ts";
+import type { AppEnv } from "../env.ts";
 import { created, feature, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { invalidBody, Problem, problems } from "../problem.ts";
@@ -62,7 +64,7 @@ export const userRoutes = feature()
       refuseFault(passwordFault(password, [username, email]));
       // The guard rides in a batch: bcrypt is no work for whoever may not create accounts.
       await checkGuard(c.var.db);
-      const hash = await hashPassword(password, c.var.settings.bcryptCost);
+      const hash = await hashOf(c, password);
       const account = await insertAccount(c.var.db, { username, email, hash, role });
       return sendJson(c, account.json, 201, { Location: `/user/${account.id}` });
     },
@@ -92,7 +94,7 @@ export const userRoutes = feature()
         const account = await findAccount(c.var.db, user_id);
         if (account === undefined) throw noAccount(user_id);
         refuseFault(passwordFault(password, [account.username, account.email]));
-        hash = await hashPassword(password, c.var.settings.bcryptCost);
+        hash = await hashOf(c, password);
       }
       const account = await updateAccount(c.var.db, user_id, { role, disabled, hash });
       if (account === undefined) throw noAccount(user_id);
@@ -101,6 +103,12 @@ export const userRoutes = feature()
       }
       return sendJson(c, account, 200);
     },
+  );
+
+const hashOf = (c: Context<AppEnv>, password: string) =>
+  inTurn(
+    (work) => c.executionCtx.waitUntil(work),
+    () => hashPassword(password, c.var.settings.bcryptCost),
   );
 
 const noAccount = (id: number) => new Problem("not-found", `There is no account ${id}.`);
