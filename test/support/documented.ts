@@ -35,9 +35,11 @@ export async function asDocumented(operation: Operation, response: Response): Pr
     expect(text).toBe("");
     return undefined;
   }
-  const type = response.headers.get("Content-Type") ?? "";
+  const type = response.headers.get("Content-Type")?.replace("; charset=utf-8", "") ?? "";
   const content = documented.content?.[type];
   if (!content) throw new Error(`${operation.operationId} does not document ${type} for ${response.status}`);
+  // What its fields are is the export's own test.
+  if (type === "text/csv") return undefined;
   const bodies = (type === "application/x-ndjson" ? text.trim().split("\n") : [text]).map(
     (each) => JSON.parse(each) as unknown,
   );
