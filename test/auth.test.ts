@@ -165,10 +165,7 @@ describe("POST /auth/login", () => {
       const { promise, resolve } = Promise.withResolvers<void>();
       return {
         resolve,
-        done: inTurn(
-          () => {},
-          () => promise,
-        ),
+        done: inTurn({ waitUntil() {} }, () => promise),
       };
     };
     let holder = hold();
@@ -192,10 +189,7 @@ describe("POST /auth/login", () => {
   it("goes on after a turn that was lost with its request", async () => {
     const user = await account();
     const { promise: never } = Promise.withResolvers<void>();
-    void inTurn(
-      () => {},
-      () => never,
-    );
+    void inTurn({ waitUntil() {} }, () => never);
     const now = Date.now.bind(Date);
     vi.spyOn(Date, "now").mockImplementation(() => now() + 3100);
     expect((await logIn({ username: user.username, password: "secret" })).status).toBe(200);

@@ -31,10 +31,13 @@ let working: { since: number } | undefined;
 /**
  * One bcrypt at a time in an isolate. It yields every 100 ms: 20 at once would have every other request wait for a slice of
  * each, again and again. Throws PasswordsBusy when its turn does not come. An attempt is counted within its turn: one that
- * is turned away for want of one is none. `keep` is the request's `waitUntil`: a request whose client has gone is cut off,
- * and would keep its turn.
+ * is turned away for want of one is none. `request` keeps the work alive: one whose client has gone is cut off, and would
+ * keep its turn.
  */
-export async function inTurn<T>(keep: (work: Promise<unknown>) => void, work: () => Promise<T>): Promise<T> {
+export async function inTurn<T>(
+  request: { waitUntil(work: Promise<unknown>): void },
+  work: () => Promise<T>,
+): Promise<T> {
   // Asked again and again, as one request of a Worker must not wake another one.
   for (const arrived = Date.now(); working && Date.now() - working.since < abandonedMilliseconds; ) {
     if (Date.now() - arrived > patienceMilliseconds) throw new PasswordsBusy();
@@ -45,7 +48,7 @@ export async function inTurn<T>(keep: (work: Promise<unknown>) => void, work: ()
   const done = work().finally(() => {
     if (working === mine) working = undefined;
   });
-  keep(done.catch(() => {}));
+  request.waitUntil(done.catch(() => {}));
   return await done;
 }
 

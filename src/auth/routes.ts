@@ -46,7 +46,7 @@ export const authRoutes = feature()
       const { username, password } = c.req.valid("json");
       const { bcryptCost, signingKeys } = c.var.settings;
       const { address, userAgent } = origin(c);
-      const found = await inTurn(keepOf(c), async () => {
+      const found = await inTurn(c.executionCtx, async () => {
         const { blocked, account } = await beginLogIn(c.var.db, username, address);
         if (blocked > 0) throw tooManyAttempts(blocked);
         const hash = account?.disabled ? undefined : account?.passwordHash;
@@ -156,7 +156,7 @@ export const authRoutes = feature()
       const { address } = origin(c);
       refuseFault(passwordFault(new_password, []));
       if (new_password === current_password) throw invalidBody("/new_password", "must be another one");
-      const found = await inTurn(keepOf(c), async () => {
+      const found = await inTurn(c.executionCtx, async () => {
         const { blocked, account } = await beginPasswordCheck(c.var.db, c.var.caller.userId, address);
         if (blocked > 0) throw tooManyAttempts(blocked);
         if (!(await passwordMatches(current_password, account?.passwordHash, bcryptCost)) || !account) return undefined;
@@ -215,8 +215,6 @@ export const authRoutes = feature()
       return c.body(null, 204);
     },
   );
-
-const keepOf = (c: Context<AppEnv>) => (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
 
 /** Where a request comes from, as a session keeps it. */
 const origin = (c: Context<AppEnv>) => ({

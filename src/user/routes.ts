@@ -106,10 +106,7 @@ export const userRoutes = feature()
   );
 
 const hashOf = (c: Context<AppEnv>, password: string) =>
-  inTurn(
-    (work) => c.executionCtx.waitUntil(work),
-    () => hashPassword(password, c.var.settings.bcryptCost),
-  );
+  inTurn(c.executionCtx, () => hashPassword(password, c.var.settings.bcryptCost));
 
 const noAccount = (id: number) => new Problem("not-found", `There is no account ${id}.`);
 
