@@ -27,3 +27,19 @@ export async function passwordOf(username: string, signal: AbortSignal): Promise
     throw new Refused("no password: set NEXGEN_PASSWORD, or run this in a terminal to be asked for it");
   return askPassword({ message: `Password of ${username}`, mask: true }, { signal });
 }
+
+/** Aborted by the first Ctrl-C, SIGTERM or SIGHUP, which prints `message`; a later one ends the process at once. */
+export function interruption(message: string): AbortSignal {
+  const interrupted = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    let first = 0;
+    process.on(name, () => {
+      if (first === 0) {
+        first = Date.now();
+        console.error(`\n${message}`);
+        interrupted.abort();
+      } else if (Date.now() - first > 1000) process.exit(130); // npm passes a terminal's Ctrl-C on: the first one comes twice.
+    });
+  }
+  return interrupted.signal;
+}

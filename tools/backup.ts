@@ -5,7 +5,7 @@ import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { findCurrentRun, takeLock } from "../src/backup/lock.ts";
 import { findManifest, manifestKey, sweepData } from "../src/backup/store.ts";
-import { type Account, checkedUrl, passwordOf, Refused } from "./account.ts";
+import { type Account, checkedUrl, interruption, passwordOf, Refused } from "./account.ts";
 import { type Environment, environments, type OpenBucket, openBucket } from "./backup/bucket.ts";
 import { createByRoute, demoAccount, fireCron, withStack } from "./backup/create.ts";
 import { download, expectedRows, findBackup, storedFile } from "./backup/download.ts";
@@ -19,18 +19,7 @@ interface Place {
   env?: Environment;
 }
 
-const interrupted = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  let first = 0;
-  process.on(signal, () => {
-    if (first === 0) {
-      first = Date.now();
-      console.error("\nStopping …");
-      interrupted.abort();
-    } else if (Date.now() - first > 1000) process.exit(130); // npm passes a terminal's Ctrl-C on: the first one comes twice.
-  });
-}
-const { signal } = interrupted;
+const signal = interruption("Stopping …");
 
 const program = new Command("npm run backup --")
   .description(

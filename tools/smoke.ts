@@ -1,6 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { tables } from "../src/ops/tables.ts";
-import { checkedUrl, passwordOf, Refused } from "./account.ts";
+import { checkedUrl, interruption, passwordOf, Refused } from "./account.ts";
 import { ticker } from "./backup/progress.ts";
 import { count, seconds } from "./backup/report.ts";
 import { connect } from "./smoke/api.ts";
@@ -13,17 +13,7 @@ interface Result extends Pick<Check, "section" | "name"> {
   detail: string;
 }
 
-const interrupted = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  let first = 0;
-  process.on(signal, () => {
-    if (first === 0) {
-      first = Date.now();
-      console.error("\nStopping, after removing what was written …");
-      interrupted.abort();
-    } else if (Date.now() - first > 1000) process.exit(130); // npm passes a terminal's Ctrl-C on: the first one comes twice.
-  });
-}
+const signal = interruption("Stopping, after removing what was written …");
 
 function expectation(given: string): Map<string, number> {
   return new Map(
@@ -74,7 +64,7 @@ const program = new Command("npm run smoke --")
 
 async function smoke(given: string, options: Given): Promise<number> {
   const url = checkedUrl(given);
-  const account = { username: options.username, password: await passwordOf(options.username, interrupted.signal) };
+  const account = { username: options.username, password: await passwordOf(options.username, signal) };
   const settings: Options = {
     readOnly: options.readOnly ?? false,
     expected: options.expect ?? new Map(),
@@ -88,7 +78,7 @@ async function smoke(given: string, options: Given): Promise<number> {
   const milliseconds = Math.round(performance.now() - began);
   const of = (status: Result["status"]) => results.filter((each) => each.status === status).length;
   if (options.json) {
-    const ok = failed.length === 0 && !interrupted.signal.aborted;
+    const ok = failed.length === 0 && !signal.aborted;
     console.log(
       JSON.stringify({ url: url.origin, read_only: run.readOnly, ok, milliseconds, checks: results }, null, 2),
     );
@@ -97,7 +87,7 @@ async function smoke(given: string, options: Given): Promise<number> {
       `\n${of("pass")} passed, ${of("fail")} failed, ${of("not-run")} not run, in ${seconds(milliseconds / 1000)}.`,
     );
   for (const { name, detail } of failed) console.error(`smoke: FAILED: ${name}: ${detail}`);
-  if (interrupted.signal.aborted) return 130;
+  if (signal.aborted) return 130;
   return failed.length === 0 ? 0 : 1;
 }
 
@@ -122,7 +112,7 @@ async function walk(run: Run, report: (result: Result, before: Result | undefine
 }
 
 async function outcome(check: Check, run: Run, passed: Set<string>): Promise<[Result["status"], string]> {
-  if (interrupted.signal.aborted && !check.always) return ["not-run", "interrupted"];
+  if (signal.aborted && !check.always) return ["not-run", "interrupted"];
   if (check.writes && run.readOnly) return ["not-run", "it writes: --read-only"];
   if (check.needs !== undefined && !passed.has(check.needs)) return ["not-run", `needs: ${check.needs}`];
   try {
@@ -159,7 +149,7 @@ async function main(): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     // The latter is Ctrl-C at the prompt.
-    if (interrupted.signal.aborted || (error instanceof Error && error.name === "ExitPromptError")) {
+    if (signal.aborted || (error instanceof Error && error.name === "ExitPromptError")) {
       console.error("smoke: interrupted; nothing was written.");
       return 130;
     }
