@@ -48,7 +48,7 @@ export interface paths {
     delete: operations["endSession"];
   };
   "/user": {
-    /** List the accounts, by id */
+    /** List the accounts */
     get: operations["listAccounts"];
     /** Create an account */
     post: operations["createAccount"];
@@ -63,7 +63,7 @@ export interface paths {
     patch: operations["updateAccount"];
   };
   "/client": {
-    /** List the clients, by id */
+    /** List the clients */
     get: operations["listClients"];
     /** Create a client */
     post: operations["createClient"];
@@ -77,7 +77,7 @@ export interface paths {
     patch: operations["updateClient"];
   };
   "/vendor": {
-    /** List the vendors, by id, or search them by name */
+    /** List the vendors, or search them by name */
     get: operations["listVendors"];
     /** Create a vendor */
     post: operations["createVendor"];
@@ -99,7 +99,7 @@ export interface paths {
   };
   "/po/aggregated/by-store": {
     /**
-     * List the POs bundled by store, newest entry first
+     * List the POs bundled by store
      * @description POs of a client with `bundle_by_store` and the same `store_id` are one entry, every other PO is one of its own. An entry stands where its newest PO stands. POs that are added during a walk do not appear in it.
      */
     get: operations["listBundles"];
@@ -138,7 +138,7 @@ export interface paths {
     post: operations["setPurchaseOrderStatus"];
   };
   "/po/{po_id}/line-items": {
-    /** List the line items of a PO, by id */
+    /** List the line items of a PO */
     get: operations["listLineItems"];
     /** Add one line item to a PO, or up to 500 at once, all or none */
     post: operations["createLineItems"];
@@ -161,7 +161,7 @@ export interface paths {
   };
   "/ops/audit": {
     /**
-     * List what was written, by whom, newest first
+     * List what was written, by whom
      * @description Every insert, update and delete in the tables of the business, by the API, the tools and anybody's SQL.
      */
     get: operations["listAuditEntries"];
@@ -192,7 +192,7 @@ export interface components {
        * @enum {string}
        */
       database: "up" | "not-checked";
-      /** @example 0.1.0 */
+      /** @example 0.2.0 */
       version: string;
     };
     Problem: {
@@ -231,7 +231,7 @@ export interface components {
        * @enum {string}
        */
       status: "ok" | "failing";
-      /** @example 0.1.0 */
+      /** @example 0.2.0 */
       version: string;
       checks: ({
           /**
@@ -2054,7 +2054,7 @@ export interface operations {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
       };
     };
@@ -2165,14 +2165,16 @@ export interface operations {
       };
     };
   };
-  /** List the accounts, by id */
+  /** List the accounts */
   listAccounts: {
     parameters: {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
+        /** @description `-` is descending; by id where equal */
+        sort?: "id" | "-id" | "username" | "-username";
       };
     };
     responses: {
@@ -2457,14 +2459,16 @@ export interface operations {
       };
     };
   };
-  /** List the clients, by id */
+  /** List the clients */
   listClients: {
     parameters: {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
+        /** @description `-` is descending; by id where equal */
+        sort?: "id" | "-id" | "name" | "-name";
       };
     };
     responses: {
@@ -2852,16 +2856,18 @@ export interface operations {
       };
     };
   };
-  /** List the vendors, by id, or search them by name */
+  /** List the vendors, or search them by name */
   listVendors: {
     parameters: {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
         /** @description Part of the name, whatever the case */
         q?: string;
+        /** @description `-` is descending; by id where equal */
+        sort?: "id" | "-id" | "name" | "-name";
       };
     };
     responses: {
@@ -3258,7 +3264,7 @@ export interface operations {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
         /** @description Only this client's POs */
         client_id?: number;
@@ -3352,7 +3358,7 @@ export interface operations {
     };
   };
   /**
-   * List the POs bundled by store, newest entry first
+   * List the POs bundled by store
    * @description POs of a client with `bundle_by_store` and the same `store_id` are one entry, every other PO is one of its own. An entry stands where its newest PO stands. POs that are added during a walk do not appear in it.
    */
   listBundles: {
@@ -3360,10 +3366,12 @@ export interface operations {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
         /** @description Only this client's POs */
         client_id?: number;
+        /** @description `-` is descending; by id where equal */
+        sort?: "-created_at" | "created_at";
         /** @description `line_items`: the combined lines of each entry; `summary`: totals over all pages (it reads every PO) */
         include?: ("line_items" | "summary")[];
       };
@@ -3428,7 +3436,7 @@ export interface operations {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
         /** @description Only deletions from this moment on */
         since?: string;
@@ -3494,7 +3502,7 @@ export interface operations {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
       };
       path: {
@@ -3992,14 +4000,16 @@ export interface operations {
       };
     };
   };
-  /** List the line items of a PO, by id */
+  /** List the line items of a PO */
   listLineItems: {
     parameters: {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
+        /** @description `-` is descending; by id where equal */
+        sort?: "id" | "-id";
       };
       path: {
         po_id: number;
@@ -4461,7 +4471,7 @@ export interface operations {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
       };
     };
@@ -4517,7 +4527,7 @@ export interface operations {
     };
   };
   /**
-   * List what was written, by whom, newest first
+   * List what was written, by whom
    * @description Every insert, update and delete in the tables of the business, by the API, the tools and anybody's SQL.
    */
   listAuditEntries: {
@@ -4525,8 +4535,10 @@ export interface operations {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
+        /** @description `-` is descending; by id where equal */
+        sort?: "-id" | "id";
         /** @description Only what this user wrote */
         user_id?: number;
         /** @description The table of the row `row_id` */
@@ -4592,7 +4604,7 @@ export interface operations {
       query?: {
         /** @description Entries per page */
         limit?: number;
-        /** @description `next_cursor` of the page before, with the same filters */
+        /** @description `next_cursor` of the page before, with the same filters and order */
         cursor?: string;
       };
     };

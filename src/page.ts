@@ -5,6 +5,9 @@ import type { AppEnv } from "./env.ts";
 import { Problem } from "./problem.ts";
 import { type Json, text } from "./wire.ts";
 
+/** A cursor holds the key of a row, such as a name of 255 characters. */
+const mostCursor = 2000;
+
 /** The query of every list. */
 export const pageQuery = {
   limit: z
@@ -14,10 +17,14 @@ export const pageQuery = {
     .refine((limit) => limit >= 1 && limit <= 200, "must be an integer from 1 to 200")
     .default(50)
     .openapi({ type: "integer", minimum: 1, maximum: 200, default: 50, example: 50, description: "Entries per page" }),
-  cursor: text(1000, "WyIxMzgiXQ.c2lnbmF0dXJl", 1)
+  cursor: text(mostCursor, "WyIxMzgiXQ.c2lnbmF0dXJl", 1)
     .optional()
-    .openapi({ description: "`next_cursor` of the page before, with the same filters" }),
+    .openapi({ description: "`next_cursor` of the page before, with the same filters and order" }),
 };
+
+/** The orders of a list, its own first; a leading `-` is descending. */
+export const sortQuery = <const Sorts extends readonly [string, ...string[]]>(sorts: Sorts) =>
+  z.enum(sorts).default(sorts[0]).openapi({ example: sorts[0], description: "`-` is descending; by id where equal" });
 
 /** `{"data": […], "next_cursor"}`: the body of every list. */
 export const Page = <Item extends z.ZodType>(item: Item) =>
@@ -25,7 +32,7 @@ export const Page = <Item extends z.ZodType>(item: Item) =>
     data: z.array(item).max(200),
     next_cursor: z
       .string()
-      .max(1000)
+      .max(mostCursor)
       .nullable()
       .openapi({ example: null, description: "Hand it back as `cursor` for the next page; null on the last one" }),
   });

@@ -3,7 +3,7 @@ import { BundlePage } from "../src/po/contract.ts";
 import { call, read, signIn, sql } from "./support/api.ts";
 import { itFollowsTheRule } from "./support/bundling.ts";
 import { freshDatabase } from "./support/database.ts";
-import { itIsAList } from "./support/lists.ts";
+import { itIsAList, itIsSorted } from "./support/lists.ts";
 import { problem } from "./support/problem.ts";
 import { insert, insertClient, insertLine, insertLines, insertPo, walk } from "./support/rows.ts";
 
@@ -17,6 +17,27 @@ describe("GET /po/aggregated/by-store", () => {
     next_cursor,
   }));
   itIsAList(asList, "newest first", async () => ({ path: route, add: () => insertPo() }));
+  describe("sorted", () => {
+    itIsSorted(asList, { created_at: (row) => row.id }, async () => {
+      const client_id = await bundling();
+      const add = () => insertPo({ client_id, store_id: crypto.randomUUID() });
+      return { path: `${route}?client_id=${client_id}`, add };
+    });
+
+    it("oldest first, an entry where its newest PO stood when the walk began", async () => {
+      const { token } = await signIn();
+      const client_id = await bundling();
+      const add = (store_id: string) => insertPo({ client_id, store_id });
+      const [a, b, c] = [await add("S1"), await add("S2"), await add("S1")];
+      const path = `${route}?client_id=${client_id}&sort=created_at`;
+      const pages = await walk(BundlePage, `${path}&limit=1`, token, async () => {
+        await add("S1");
+        await add("S3");
+      });
+      expect(poIds(pages)).toEqual([[b], [c, a]]);
+      expect(poIds([await read(BundlePage, path, token)])).toHaveLength(3);
+    });
+  });
   describe("of one client", () => {
     itIsAList(asList, "newest first", async () => {
       const client_id = await bundling();

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { Client, ClientPage } from "../src/client/contract.ts";
 import { read, signIn } from "./support/api.ts";
 import { freshDatabase } from "./support/database.ts";
-import { itFindsNothingAt, itIsAList } from "./support/lists.ts";
-import { insertClient } from "./support/rows.ts";
+import { itFindsNothingAt, itIsAList, itIsSorted } from "./support/lists.ts";
+import { insertClient, walk } from "./support/rows.ts";
 
 describe("GET /client/{client_id}", () => {
   it("answers the client, instants in UTC with microseconds", async () => {
@@ -35,6 +35,29 @@ describe("GET /client/{client_id}", () => {
 
 describe("GET /client", () => {
   itIsAList(ClientPage, "by id", async () => ({ path: "/client", add: () => insertClient() }));
+
+  describe("sorted", () => {
+    // Letters and digits alone, in both cases: every collation sorts those alike.
+    const anyName = () =>
+      crypto
+        .randomUUID()
+        .replaceAll("-", "")
+        .replace(/[a-c]/g, (letter) => letter.toUpperCase());
+    const open = async () => {
+      await freshDatabase();
+      return { path: "/client", add: () => insertClient({ name: anyName() }) };
+    };
+    itIsSorted(ClientPage, { id: (row) => row.id, name: (row) => row.name.toLowerCase() }, open);
+
+    it("by names as long as can be", async () => {
+      await freshDatabase();
+      const { token } = await signIn();
+      const names = ["\u0930", '"', "\\", "\u2028"].map((character) => character.repeat(255));
+      for (const name of names) await insertClient({ name });
+      const pages = await walk(ClientPage, "/client?sort=-name&limit=1", token);
+      expect(pages.flatMap((page) => page.data.map((row) => row.name)).toSorted()).toEqual(names.toSorted());
+    });
+  });
 
   it("carries the fields of a single read", async () => {
     const { token } = await signIn();

@@ -7,7 +7,7 @@ import {
 } from "../src/po/contract.ts";
 import { insertAccount } from "./support/accounts.ts";
 import { call, read, signIn, sql, type TestUser } from "./support/api.ts";
-import { itFindsNothingAt, itIsAList } from "./support/lists.ts";
+import { itFindsNothingAt, itIsAList, itIsSorted } from "./support/lists.ts";
 import { problem } from "./support/problem.ts";
 import { insertClient, insertLine, insertPo, insertVendor, walk } from "./support/rows.ts";
 import { create } from "./support/write.ts";
@@ -187,19 +187,18 @@ describe("GET /ops/audit", () => {
     expect(JSON.stringify(entries)).not.toMatch(/\$2[aby]\$|password_hash|token_hash|seven brown/);
   });
 
-  itIsAList(
-    AuditEntryPage,
-    "newest first",
-    async () => {
-      const vendor = await insertVendor();
-      const add = async () => {
-        await sql(`UPDATE "Finances".vendor SET phone = $2 WHERE id = $1`, [vendor, crypto.randomUUID()]);
-        return newestEntry();
-      };
-      return { path: `/ops/audit?table=vendor&row_id=${vendor}`, add };
-    },
-    "admin",
-  );
+  const open = async () => {
+    const vendor = await insertVendor();
+    const add = async () => {
+      await sql(`UPDATE "Finances".vendor SET phone = $2 WHERE id = $1`, [vendor, crypto.randomUUID()]);
+      return newestEntry();
+    };
+    return { path: `/ops/audit?table=vendor&row_id=${vendor}`, add };
+  };
+  itIsAList(AuditEntryPage, "newest first", open, "admin");
+  describe("sorted", () => {
+    itIsSorted(AuditEntryPage, { id: (row) => row.id }, open, "admin");
+  });
 });
 
 describe("GET /po/deleted", () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { LineItem, LineItemPage } from "../src/line-item/contract.ts";
 import { call, read, signIn, sql } from "./support/api.ts";
 import { freshDatabase } from "./support/database.ts";
-import { itFindsNothingAt, itIsAList } from "./support/lists.ts";
+import { itFindsNothingAt, itIsAList, itIsSorted } from "./support/lists.ts";
 import { problem } from "./support/problem.ts";
 import { insertLine, insertLines, insertPo, walk } from "./support/rows.ts";
 
@@ -87,6 +87,13 @@ describe("GET /po/{po_id}/line-items", () => {
   itIsAList(LineItemPage, "by id", async () => {
     const po = await insertPo();
     return { path: `/po/${po}/line-items`, add: () => insertLine(po) };
+  });
+
+  describe("sorted", () => {
+    itIsSorted(LineItemPage, { id: (row) => row.id }, async () => {
+      const po = await insertPo();
+      return { path: `/po/${po}/line-items`, add: () => insertLine(po) };
+    });
   });
 
   it("carries the fields of a single read, and no line of another PO", async () => {

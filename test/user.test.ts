@@ -5,7 +5,7 @@ import { Account, AccountPage } from "../src/user/contract.ts";
 import { insertAccount, logIn } from "./support/accounts.ts";
 import { call, read, roundTrips, signIn, sql, type TestUser } from "./support/api.ts";
 import { freshDatabase } from "./support/database.ts";
-import { itIsAList, missingIds } from "./support/lists.ts";
+import { itIsAList, itIsSorted, missingIds } from "./support/lists.ts";
 import { problem } from "./support/problem.ts";
 
 const password = "seven brown boats at noon";
@@ -30,6 +30,13 @@ describe("GET /user", () => {
     async () => ({ path: "/user", add: async () => (await insertAccount()).id }),
     "admin",
   );
+  describe("sorted", () => {
+    const open = async () => {
+      await freshDatabase();
+      return { path: "/user", add: async () => (await insertAccount()).id };
+    };
+    itIsSorted(AccountPage, { id: (row) => row.id, username: (row) => row.username }, open, "admin");
+  });
 });
 
 describe("POST /user", () => {

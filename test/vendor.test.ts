@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Vendor, VendorPage } from "../src/vendor/contract.ts";
 import { call, read, signIn } from "./support/api.ts";
-import { itFindsNothingAt, itIsAList } from "./support/lists.ts";
+import { itFindsNothingAt, itIsAList, itIsSorted } from "./support/lists.ts";
 import { problem } from "./support/problem.ts";
 import { insertVendor, walk } from "./support/rows.ts";
 
@@ -61,6 +61,16 @@ describe("GET /vendor", () => {
     itIsAList(VendorPage, "by id", async () => {
       const name = crypto.randomUUID();
       return { path: `/vendor?q=${name.toUpperCase()}`, add: () => insertVendor({ name: `~ ${name} ~` }) };
+    });
+  });
+
+  describe("sorted", () => {
+    itIsSorted(VendorPage, { id: (row) => row.id, name: (row) => row.name.toLowerCase() }, async () => {
+      const mark = crypto.randomUUID();
+      let count = 0;
+      // Some names are the same, whatever the case: they are sorted by id.
+      const add = () => insertVendor({ name: `${"bAaCBca".charAt(count++ % 7)} ${mark}` });
+      return { path: `/vendor?q=${mark}`, add };
     });
   });
 

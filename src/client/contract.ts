@@ -16,6 +16,9 @@ export const Client = z
   .openapi("Client");
 export type Client = z.infer<typeof Client>;
 
+export const clientSorts = ["id", "-id", "name", "-name"] as const;
+export type ClientSort = (typeof clientSorts)[number];
+
 export const ClientPage = Page(Client).openapi("ClientPage");
 export type ClientPage = z.infer<typeof ClientPage>;
 

@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
 import { json } from "../db/json.ts";
+import { prepareOrders } from "../db/order.ts";
 import { clientFields as fields } from "../db/parties.ts";
 import {
   assignments,
@@ -14,18 +15,21 @@ import {
   unchanged,
 } from "../db/write.ts";
 import type { Json, Versioned } from "../wire.ts";
-import type { Client, ClientChanges, NewClient } from "./contract.ts";
+import { type Client, type ClientChanges, type ClientSort, clientSorts, type NewClient } from "./contract.ts";
 
 const one = prepare<"id">(
   () =>
     sql`SELECT ${json}, item.version FROM (SELECT ${fields} FROM "Finances".client c WHERE c.id = ${sql.placeholder("id")}) item`,
 );
 
-const page = prepare<"after" | "limit">(
-  () => sql`SELECT ${json}, item.id FROM (
-    SELECT ${fields} FROM "Finances".client c
-    WHERE c.id > ${sql.placeholder("after")}::bigint ORDER BY c.id LIMIT ${sql.placeholder("limit")}
-  ) item`,
+const keys = { id: [sql`c.id`, sql`bigint`], name: [sql`lower(c.name)`, sql`text`] } as const;
+const page = prepareOrders<ClientSort, "limit">(
+  clientSorts,
+  keys,
+  sql`c.id`,
+  ({ key, by, restOrAll }) => sql`SELECT ${json}, c.key, c.id FROM (
+    SELECT c.*, ${key} AS key FROM "Finances".client c WHERE ${restOrAll} ORDER BY ${by} LIMIT ${sql.placeholder("limit")}
+  ) c CROSS JOIN LATERAL (SELECT ${fields}) item ORDER BY ${by}`,
 );
 
 export async function findClient(db: Db, id: number): Promise<Versioned<Client> | undefined> {
@@ -33,10 +37,10 @@ export async function findClient(db: Db, id: number): Promise<Versioned<Client> 
   return rows?.[0] as Versioned<Client> | undefined;
 }
 
-/** The clients after the id `after`, by id. */
-export async function listClients(db: Db, after: string, limit: number) {
-  const [rows = []] = await db.read(page({ after, limit }));
-  return rows as { json: Json<Client>; id: string }[];
+/** The clients after `place`. */
+export async function listClients(db: Db, sort: ClientSort, place: string[] | undefined, limit: number) {
+  const [rows = []] = await db.read(page(sort, place, { limit }));
+  return rows as { json: Json<Client>; key: string; id: string }[];
 }
 
 const columns = { name: "text", bundle_by_store: "boolean" } satisfies Columns;

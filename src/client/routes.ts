@@ -11,10 +11,10 @@ import {
 } from "../etag.ts";
 import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
-import { openWalk, pageQuery } from "../page.ts";
+import { openWalk, pageQuery, sortQuery } from "../page.ts";
 import { problems } from "../problem.ts";
 import { pathId } from "../wire.ts";
-import { Client, ClientChanges, ClientPage, NewClient } from "./contract.ts";
+import { Client, ClientChanges, ClientPage, clientSorts, NewClient } from "./contract.ts";
 import { deleteClient, findClient, insertClient, listClients, updateClient } from "./queries.ts";
 
 const byId = z.strictObject({ client_id: pathId("client_id") });
@@ -27,15 +27,15 @@ export const clientRoutes = feature()
       path: "/client",
       operationId: "listClients",
       tags: ["client"],
-      summary: "List the clients, by id",
-      request: { query: z.strictObject(pageQuery) },
+      summary: "List the clients",
+      request: { query: z.strictObject({ ...pageQuery, sort: sortQuery(clientSorts) }) },
       responses: { 200: json(ClientPage, "One page of clients"), ...problems(400, 401, 403, 422) },
     }),
     async (c) => {
-      const { limit, cursor } = c.req.valid("query");
-      const walk = await openWalk(c, "client", cursor);
-      const rows = await listClients(c.var.db, walk.position?.[0] ?? "0", limit + 1);
-      return sendJson(c, await walk.page(rows, limit, (last) => [last.id]), 200);
+      const { limit, cursor, sort } = c.req.valid("query");
+      const walk = await openWalk(c, JSON.stringify(["client", sort]), cursor);
+      const rows = await listClients(c.var.db, sort, walk.position, limit + 1);
+      return sendJson(c, await walk.page(rows, limit, (last) => [last.key, last.id]), 200);
     },
   )
   .openapi(

@@ -112,6 +112,7 @@ export const vendor = finances.table(
     gstin("vendor", t.gstin),
     oneOf("vendor", t.status, ["active", "inactive"]),
     index("vendor_gstin_index").on(t.gstin),
+    index("vendor_name_order").on(sql`lower(${t.name})`, t.id),
     index("vendor_name_search").using("gin", sql`${t.name} "Finances".gin_trgm_ops`),
   ],
 );

@@ -16,7 +16,7 @@ export type Check = z.infer<typeof Check>;
 export const DetailedHealth = z
   .strictObject({
     status: z.enum(["ok", "failing"]).openapi({ example: "ok", description: "`failing` as soon as one check is" }),
-    version: z.string().max(50).openapi({ example: "0.1.0" }),
+    version: z.string().max(50).openapi({ example: "0.2.0" }),
     checks: z.array(Check).max(10),
     database: z.strictObject({
       bytes: z.int().min(0).openapi({ example: 12_582_912 }),

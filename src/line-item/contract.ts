@@ -44,6 +44,9 @@ export const LineItem = z
   .openapi("LineItem");
 export type LineItem = z.infer<typeof LineItem>;
 
+export const lineItemSorts = ["id", "-id"] as const;
+export type LineItemSort = (typeof lineItemSorts)[number];
+
 export const LineItemPage = Page(LineItem).openapi("LineItemPage");
 
 const writable = {

@@ -2,9 +2,10 @@ import { sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
 import { json } from "../db/json.ts";
 import { lineItemColumns as columns, lineItemFields as fields, insertLines, lockPo } from "../db/line-item.ts";
+import { prepareOrders } from "../db/order.ts";
 import { assignments, atVersion, type Deletion, outcome, record, type Stale, unchanged } from "../db/write.ts";
 import type { Json, Versioned } from "../wire.ts";
-import type { LineItem, LineItemChanges, NewLineItem } from "./contract.ts";
+import { type LineItem, type LineItemChanges, type LineItemSort, lineItemSorts, type NewLineItem } from "./contract.ts";
 
 const one = prepare<"po" | "id">(
   () => sql`SELECT ${json}, item.version FROM (
@@ -15,12 +16,14 @@ const one = prepare<"po" | "id">(
 
 const poExists = prepare<"po">(() => sql`SELECT FROM "Finances".client_po WHERE id = ${sql.placeholder("po")}`);
 
-const page = prepare<"po" | "after" | "limit">(
-  () => sql`SELECT ${json}, item.id FROM (
-    SELECT ${fields} FROM "Finances".client_po_line_item line
-    WHERE line.client_po_id = ${sql.placeholder("po")} AND line.id > ${sql.placeholder("after")}::bigint
-    ORDER BY line.id LIMIT ${sql.placeholder("limit")}
-  ) item`,
+const page = prepareOrders<LineItemSort, "po" | "limit">(
+  lineItemSorts,
+  { id: [sql`line.id`, sql`bigint`] },
+  sql`line.id`,
+  ({ key, by, restOrAll }) => sql`SELECT ${json}, line.key, line.id FROM (
+    SELECT line.*, ${key} AS key FROM "Finances".client_po_line_item line
+    WHERE line.client_po_id = ${sql.placeholder("po")} AND ${restOrAll} ORDER BY ${by} LIMIT ${sql.placeholder("limit")}
+  ) line CROSS JOIN LATERAL (SELECT ${fields}) item ORDER BY ${by}`,
 );
 
 /** The line of that PO; a line of another PO is not found. */
@@ -29,10 +32,16 @@ export async function findLineItem(db: Db, poId: number, id: number): Promise<Ve
   return rows?.[0] as Versioned<LineItem> | undefined;
 }
 
-/** The PO's lines after the id `after`, by id; undefined when there is no such PO. */
-export async function listLineItems(db: Db, poId: number, after: string, limit: number) {
-  const [pos = [], rows = []] = await db.read(poExists({ po: poId }), page({ po: poId, after, limit }));
-  return pos.length === 0 ? undefined : (rows as { json: Json<LineItem>; id: string }[]);
+/** The PO's lines after `place`; undefined when there is no such PO. */
+export async function listLineItems(
+  db: Db,
+  poId: number,
+  sort: LineItemSort,
+  place: string[] | undefined,
+  limit: number,
+) {
+  const [pos = [], rows = []] = await db.read(poExists({ po: poId }), page(sort, place, { po: poId, limit }));
+  return pos.length === 0 ? undefined : (rows as { json: Json<LineItem>; key: string; id: string }[]);
 }
 
 const add = prepare<"po" | "given">(

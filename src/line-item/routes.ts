@@ -11,10 +11,10 @@ import {
 } from "../etag.ts";
 import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
-import { openWalk, pageQuery } from "../page.ts";
+import { openWalk, pageQuery, sortQuery } from "../page.ts";
 import { Problem, problems } from "../problem.ts";
 import { type Json, pathId } from "../wire.ts";
-import { LineItem, LineItemChanges, LineItemList, LineItemPage, NewLineItems } from "./contract.ts";
+import { LineItem, LineItemChanges, LineItemList, LineItemPage, lineItemSorts, NewLineItems } from "./contract.ts";
 import { deleteLineItem, findLineItem, insertLineItems, listLineItems, updateLineItem } from "./queries.ts";
 
 const ofPo = z.strictObject({ po_id: pathId("po_id") });
@@ -28,17 +28,17 @@ export const lineItemRoutes = feature()
       path: "/po/{po_id}/line-items",
       operationId: "listLineItems",
       tags: ["line-items"],
-      summary: "List the line items of a PO, by id",
-      request: { params: ofPo, query: z.strictObject(pageQuery) },
+      summary: "List the line items of a PO",
+      request: { params: ofPo, query: z.strictObject({ ...pageQuery, sort: sortQuery(lineItemSorts) }) },
       responses: { 200: json(LineItemPage, "One page of line items"), ...problems(400, 401, 403, 404, 422) },
     }),
     async (c) => {
       const { po_id } = c.req.valid("param");
-      const { limit, cursor } = c.req.valid("query");
-      const walk = await openWalk(c, JSON.stringify(["line-items", po_id]), cursor);
-      const rows = await listLineItems(c.var.db, po_id, walk.position?.[0] ?? "0", limit + 1);
+      const { limit, cursor, sort } = c.req.valid("query");
+      const walk = await openWalk(c, JSON.stringify(["line-items", po_id, sort]), cursor);
+      const rows = await listLineItems(c.var.db, po_id, sort, walk.position, limit + 1);
       if (rows === undefined) throw new Problem("not-found", `There is no PO ${po_id}.`);
-      return sendJson(c, await walk.page(rows, limit, (last) => [last.id]), 200);
+      return sendJson(c, await walk.page(rows, limit, (last) => [last.key, last.id]), 200);
     },
   )
   .openapi(

@@ -38,3 +38,7 @@ export type Orphan = z.infer<typeof Orphan>;
 
 export const OrphanPage = Page(Orphan).openapi("OrphanPage");
 export type OrphanPage = z.infer<typeof OrphanPage>;
+
+/** The log's own order, newest first, is first. */
+export const auditSorts = ["-id", "id"] as const;
+export type AuditSort = (typeof auditSorts)[number];

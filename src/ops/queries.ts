@@ -4,7 +4,7 @@ import { compose, type Db, prepare } from "../db/client.ts";
 import { json } from "../db/json.ts";
 import type { AuditEntry } from "../po/contract.ts";
 import type { Json } from "../wire.ts";
-import type { Counts, Orphan } from "./contract.ts";
+import type { AuditSort, Counts, Orphan } from "./contract.ts";
 import { tables } from "./tables.ts";
 
 const counted = sql.raw(
@@ -49,18 +49,25 @@ export interface AuditFilter {
   row: { table: string; id: string } | undefined;
 }
 
-/** The entries before the entry `before`, newest first. */
-export async function listAuditEntries(db: Db, filter: AuditFilter, before: string | undefined, limit: number) {
+/** The entries after the entry `after`, newest first or oldest first. */
+export async function listAuditEntries(
+  db: Db,
+  filter: AuditFilter,
+  sort: AuditSort,
+  after: string | undefined,
+  limit: number,
+) {
+  const [direction, beyond] = sort === "id" ? [sql`ASC`, sql`>`] : [sql`DESC`, sql`<`];
   const conditions = [
     filter.user !== undefined && sql`a.user_id = ${filter.user}::bigint`,
     filter.row && sql`a.table_name = ${filter.row.table} AND a.row_id = ${filter.row.id}`,
-    before !== undefined && sql`a.id < ${before}::bigint`,
+    after !== undefined && sql`a.id ${beyond} ${after}::bigint`,
   ].filter((condition) => condition instanceof SQL);
   const [rows = []] = await db.read(
     compose(sql`SELECT ${json}, item.id FROM (
       SELECT ${auditEntryFields} FROM ${auditEntries}
       ${conditions.length > 0 ? sql`WHERE ${sql.join(conditions, sql` AND `)}` : sql``}
-      ORDER BY a.id DESC LIMIT ${limit}
+      ORDER BY a.id ${direction} LIMIT ${limit}
     ) item`),
   );
   return rows as { json: Json<AuditEntry>; id: string }[];

@@ -1,10 +1,10 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { feature, guarded, json, noQuery, sendJson } from "../openapi.ts";
-import { openWalk, pageQuery } from "../page.ts";
+import { openWalk, pageQuery, sortQuery } from "../page.ts";
 import { AuditEntryPage } from "../po/contract.ts";
 import { problems } from "../problem.ts";
 import { queryId, text } from "../wire.ts";
-import { Counts, OrphanPage } from "./contract.ts";
+import { auditSorts, Counts, OrphanPage } from "./contract.ts";
 import { countRows, listAuditEntries, listOrphans } from "./queries.ts";
 import { tables } from "./tables.ts";
 
@@ -47,13 +47,14 @@ export const opsRoutes = feature()
       path: "/ops/audit",
       operationId: "listAuditEntries",
       tags: ["ops"],
-      summary: "List what was written, by whom, newest first",
+      summary: "List what was written, by whom",
       description:
         "Every insert, update and delete in the tables of the business, by the API, the tools and anybody's SQL.",
       request: {
         query: z
           .strictObject({
             ...pageQuery,
+            sort: sortQuery(auditSorts),
             user_id: queryId("user_id", "Only what this user wrote"),
             table: z
               .enum(tables, "is no table of GET /ops/counts")
@@ -71,10 +72,10 @@ export const opsRoutes = feature()
       responses: { 200: json(AuditEntryPage, "One page of changes"), ...problems(400, 401, 403, 422) },
     }),
     async (c) => {
-      const { limit, cursor, user_id: user, table, row_id } = c.req.valid("query");
-      const walk = await openWalk(c, JSON.stringify(["audit", user, table, row_id]), cursor);
+      const { limit, cursor, sort, user_id: user, table, row_id } = c.req.valid("query");
+      const walk = await openWalk(c, JSON.stringify(["audit", sort, user, table, row_id]), cursor);
       const row = table === undefined || row_id === undefined ? undefined : { table, id: row_id };
-      const rows = await listAuditEntries(c.var.db, { user, row }, walk.position?.[0], limit + 1);
+      const rows = await listAuditEntries(c.var.db, { user, row }, sort, walk.position?.[0], limit + 1);
       return sendJson(c, await walk.page(rows, limit, (last) => [last.id]), 200);
     },
   );

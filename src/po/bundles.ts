@@ -1,13 +1,14 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { type Db, prepare } from "../db/client.ts";
 import { instant, json, plain } from "../db/json.ts";
 import { lineItemFields } from "../db/line-item.ts";
+import { type Order, orderOf } from "../db/order.ts";
 import type { Json } from "../wire.ts";
-import type { Bundle, Summary } from "./contract.ts";
+import type { Bundle, BundleSort, Summary } from "./contract.ts";
 
 /**
  * POs of a client with bundle_by_store and the same non-empty store_id are one bundle, every other PO is a single. An entry
- * stands where its newest PO stands; `snapshot` is the newest PO of the walk's first page, and later ones do not exist for
+ * stands where its newest PO stands; `snapshot` is the newest PO when the walk began, and later ones do not exist for
  * it. Every branch is an index condition: a CASE over "bundle or single" would scan.
  */
 const bundles = sql.raw("(c.bundle_by_store AND po.store_id <> '')");
@@ -15,17 +16,19 @@ const upToSnapshot = (alias: string) => sql`(${sql.placeholder("snapshotAt")}::t
   OR (${sql.raw(alias)}.created_at, ${sql.raw(alias)}.id) <= (${sql.placeholder("snapshotAt")}::timestamptz, ${sql.placeholder("snapshotId")}::bigint))`;
 const ofClient = sql`(${sql.placeholder("client")}::bigint IS NULL OR po.client_id = ${sql.placeholder("client")}::bigint)`;
 
-const heads = sql`SELECT po.*, c.name AS client_name, coalesce(${bundles}, false) AS bundles
+/** How the POs that `alias` names are sorted; an entry stands where its newest PO stands. */
+const orderBy = (alias: string, sort: BundleSort) =>
+  orderOf(sort, { created_at: [sql.raw(`${alias}.created_at`), sql`timestamptz`] }, sql.raw(`${alias}.id`));
+
+const heads = (order: Order) => sql`SELECT po.*, c.name AS client_name, coalesce(${bundles}, false) AS bundles
   FROM "Finances".client_po po JOIN "Finances".client c ON c.id = po.client_id
-  WHERE ${ofClient} AND ${upToSnapshot("po")}
-    AND (${sql.placeholder("at")}::timestamptz IS NULL
-      OR (po.created_at, po.id) < (${sql.placeholder("at")}::timestamptz, ${sql.placeholder("id")}::bigint))
+  WHERE ${ofClient} AND ${upToSnapshot("po")} AND ${order.restOrAll}
     AND NOT coalesce(${bundles} AND EXISTS (
       SELECT FROM "Finances".client_po newer
       WHERE newer.client_id = po.client_id AND newer.store_id = po.store_id
         AND (newer.created_at, newer.id) > (po.created_at, po.id) AND ${upToSnapshot("newer")}
     ), false)
-  ORDER BY po.created_at DESC, po.id DESC LIMIT ${sql.placeholder("limit")}`;
+  ORDER BY ${order.by} LIMIT ${sql.placeholder("limit")}`;
 
 /** The POs of the entry whose newest one is `head`. */
 const members = sql`(
@@ -35,9 +38,9 @@ const members = sql`(
     SELECT po.* FROM "Finances".client_po po WHERE NOT head.bundles AND po.id = head.id
   ) member`;
 
-const entries = sql`SELECT head.*, sums.*,
-    sum(sums.lines) OVER (ORDER BY head.created_at DESC, head.id DESC) AS lines_so_far
-  FROM (${heads}) head CROSS JOIN LATERAL (
+const entries = (sort: BundleSort) => sql`SELECT head.*, sums.*,
+    sum(sums.lines) OVER (ORDER BY ${orderBy("head", sort).by}) AS lines_so_far
+  FROM (${heads(orderBy("po", sort))}) head CROSS JOIN LATERAL (
     SELECT count(*) AS pos, sum(coalesce(member.po_value, 0.00)) AS value, sum(coalesce(member.receivable_amount, 0.00)) AS receivable,
       sum(coalesce(member.subtotal, 0.00)) AS net, sum(coalesce(member.total_tax, 0.00)) AS tax, sum(member.line_item_count) AS lines,
       (array_agg(member.id ORDER BY member.created_at DESC, member.id DESC))[1:200] AS ids,
@@ -89,15 +92,21 @@ const lines = sql`(
     ) line_item
   ) AS line_items`;
 
-type Names = "client" | "snapshotAt" | "snapshotId" | "at" | "id" | "limit";
-const position = sql`item.created_at AS at, head.id, head.lines_so_far`;
-const page = prepare<Names>(
-  () => sql`SELECT ${json}, ${position} FROM (${entries}) head CROSS JOIN LATERAL (SELECT ${fields}) item
-    ORDER BY head.created_at DESC, head.id DESC`,
-);
-const pageWithLines = prepare<Names>(
-  () => sql`SELECT ${json}, ${position} FROM (${entries}) head CROSS JOIN LATERAL (SELECT ${fields}, ${lines}) item
-    ORDER BY head.created_at DESC, head.id DESC`,
+const pageOf = (sort: BundleSort, parts: SQL) =>
+  prepare<"client" | "snapshotAt" | "snapshotId" | "at" | "after" | "limit">(
+    () => sql`SELECT ${json}, item.created_at AS at, head.id, head.lines_so_far
+      FROM (${entries(sort)}) head CROSS JOIN LATERAL (SELECT ${parts}) item
+      ORDER BY ${orderBy("head", sort).by}`,
+  );
+const pages = {
+  "-created_at": { plain: pageOf("-created_at", fields), withLines: pageOf("-created_at", sql`${fields}, ${lines}`) },
+  created_at: { plain: pageOf("created_at", fields), withLines: pageOf("created_at", sql`${fields}, ${lines}`) },
+};
+
+/** The newest PO of the walk: the next page's snapshot. */
+const newest = prepare<"client" | "snapshotAt" | "snapshotId">(
+  () => sql`SELECT ${instant("po.created_at", "at")}, po.id FROM "Finances".client_po po
+    WHERE ${ofClient} AND ${upToSnapshot("po")} ORDER BY po.created_at DESC, po.id DESC LIMIT 1`,
 );
 
 const summary = prepare<"client" | "snapshotAt" | "snapshotId">(
@@ -113,7 +122,7 @@ const summary = prepare<"client" | "snapshotAt" | "snapshotId">(
   ) item`,
 );
 
-/** Where a walk stands: the newest PO of its first page, and the newest PO of the last entry it has shown. */
+/** Where a walk stands: the newest PO of all when it began, and the newest PO of the last entry it has shown. */
 export type BundlePosition = [snapshotAt: string, snapshotId: string, at: string, id: string];
 
 /** The entries after `after`; `linesSoFar` counts the lines of the page up to and with the entry. */
@@ -121,19 +130,23 @@ export async function listBundles(
   db: Db,
   query: {
     clientId: number | undefined;
+    sort: BundleSort;
     after: BundlePosition | undefined;
     limit: number;
     withLines: boolean;
     withSummary: boolean;
   },
 ) {
-  const [snapshotAt = null, snapshotId = null, at = null, id = null] = query.after ?? [];
+  const [snapshotAt = null, snapshotId = null, at = null, after = null] = query.after ?? [];
   const walk = { client: query.clientId ?? null, snapshotAt, snapshotId };
-  const [rows = [], summaries] = await db.read(
-    (query.withLines ? pageWithLines : page)({ ...walk, at, id, limit: query.limit }),
+  const page = pages[query.sort][query.withLines ? "withLines" : "plain"];
+  const [rows = [], [newestPo] = [], summaries] = await db.read(
+    page({ ...walk, at, after, limit: query.limit }),
+    newest(walk),
     ...(query.withSummary ? [summary(walk)] : []),
   );
   return {
+    snapshot: [newestPo?.at ?? "", newestPo?.id ?? ""],
     entries: rows.map((row) => ({
       json: row.json as Json<Bundle>,
       at: String(row.at),

@@ -187,6 +187,9 @@ export const Summary = z
   .openapi("BundleSummary");
 export type Summary = z.infer<typeof Summary>;
 
+export const bundleSorts = ["-created_at", "created_at"] as const;
+export type BundleSort = (typeof bundleSorts)[number];
+
 export const BundlePage = z
   .strictObject({
     bundles: z.array(Bundle).max(200),

@@ -14,13 +14,14 @@ import {
 } from "../etag.ts";
 import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
-import { openWalk, pageQuery } from "../page.ts";
+import { openWalk, pageQuery, sortQuery } from "../page.ts";
 import { logFailure, Problem, problems } from "../problem.ts";
 import { instantInput, type Json, pathId, queryId, severalOf } from "../wire.ts";
 import { type BundlePosition, listBundles, mostLinesPerPage } from "./bundles.ts";
 import {
   AuditEntryPage,
   BundlePage,
+  bundleSorts,
   DeletedPurchaseOrderPage,
   NewPurchaseOrder,
   PurchaseOrderChanges,
@@ -93,7 +94,7 @@ export const poRoutes = feature()
       path: "/po/aggregated/by-store",
       operationId: "listBundles",
       tags: ["po"],
-      summary: "List the POs bundled by store, newest entry first",
+      summary: "List the POs bundled by store",
       description:
         "POs of a client with `bundle_by_store` and the same `store_id` are one entry, every other PO is one of its own. " +
         "An entry stands where its newest PO stands. POs that are added during a walk do not appear in it.",
@@ -101,6 +102,7 @@ export const poRoutes = feature()
         query: z.strictObject({
           ...pageQuery,
           client_id: queryId("client_id", "Only this client's POs"),
+          sort: sortQuery(bundleSorts),
           include: severalOf(
             ["line_items", "summary"],
             ["summary"],
@@ -111,11 +113,12 @@ export const poRoutes = feature()
       responses: { 200: json(BundlePage, "One page of entries"), ...problems(400, 401, 403, 422) },
     }),
     async (c) => {
-      const { limit, cursor, client_id, include } = c.req.valid("query");
-      const walk = await openWalk(c, JSON.stringify(["by-store", client_id]), cursor);
+      const { limit, cursor, client_id, sort, include } = c.req.valid("query");
+      const walk = await openWalk(c, JSON.stringify(["by-store", client_id, sort]), cursor);
       const withLines = include.includes("line_items");
-      const { entries, summary } = await listBundles(c.var.db, {
+      const { entries, snapshot, summary } = await listBundles(c.var.db, {
         clientId: client_id,
+        sort,
         after: walk.position as BundlePosition | undefined,
         limit: limit + 1,
         withLines,
@@ -124,8 +127,7 @@ export const poRoutes = feature()
       const shown = entries.slice(0, limit).filter((entry) => !withLines || entry.linesSoFar <= mostLinesPerPage);
       if (shown.length === 0 && entries[0]) throw tooManyLines(entries[0].linesSoFar);
       const last = entries.length > shown.length ? shown.at(-1) : undefined;
-      const [snapshotAt, snapshotId] = walk.position ?? [entries[0]?.at ?? "", entries[0]?.id ?? ""];
-      const next = last && (await walk.seal([snapshotAt ?? "", snapshotId ?? "", last.at, last.id]));
+      const next = last && (await walk.seal([...snapshot, last.at, last.id]));
       const page = `{"bundles":[${shown.map((entry) => entry.json).join(",")}],"next_cursor":${JSON.stringify(next ?? null)}`;
       return sendJson(c, `${page}${summary === undefined ? "" : `,"summary":${summary}`}}` as Json<BundlePage>, 200);
     },

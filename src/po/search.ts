@@ -2,6 +2,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { type Db, type Parameter, prepare } from "../db/client.ts";
 import { json } from "../db/json.ts";
 import { lineItemFields } from "../db/line-item.ts";
+import { type Keys, orderOf } from "../db/order.ts";
 import { clientFields, vendorFields } from "../db/parties.ts";
 import { poFields } from "../db/po.ts";
 import type { Json } from "../wire.ts";
@@ -10,12 +11,12 @@ import type { ListedPurchaseOrder } from "./contract.ts";
 import { type PurchaseOrderQuery, sortOf } from "./list-query.ts";
 
 /** What the list can be sorted by, with its SQL type; each is the key of an index. Null comes before everything. */
-const keys: Record<string, [expression: SQL, type: SQL]> = {
+const keys = {
   created_at: [sql`po.created_at`, sql`timestamptz`],
   updated_at: [sql`po.updated_at`, sql`timestamptz`],
   po_date: [sql`coalesce(po.po_date, '-infinity'::date)`, sql`date`],
   po_value: [sql`coalesce(po.po_value, '-Infinity'::numeric)`, sql`numeric`],
-};
+} satisfies Keys;
 const createdAt = sql`po.created_at`;
 const text = sql`(coalesce(po.po_number, '') || E'\\n' || coalesce(po.store_id, '') || E'\\n' || coalesce(po.notes, ''))`;
 
@@ -29,7 +30,7 @@ const value = (name: string) => sql.placeholder(name);
 
 /** What every PO of the list is, but for its statuses and the text that is searched. */
 function conditionsOf(query: Search): SQL[] {
-  const [date, amount] = [keys.po_date?.[0], keys.po_value?.[0]];
+  const [date, amount] = [keys.po_date[0], keys.po_value[0]];
   const conditions = {
     client_id: sql`po.client_id = ${value("client_id")}::bigint`,
     vendor_id: sql`po.vendor_id = ${value("vendor_id")}::bigint`,
@@ -104,11 +105,8 @@ const expansions: Record<"client" | "vendor" | "line_items", SQL> = {
 const mostCounted = 10_000;
 
 function pageOf(query: Search, isFirst: boolean): SQL {
-  const sort = sortOf(query);
-  const [key, type] = keys[sort.replace("-", "")] ?? [createdAt, sql`timestamptz`];
-  const [direction, beyond] = sort.startsWith("-") ? [sql`DESC`, sql`<`] : [sql`ASC`, sql`>`];
-  const inOrder = (by: SQL) => sql`ORDER BY ${by} ${direction}, po.id ${direction}`;
-  const rest = sql`(${key}, po.id) ${beyond} (${value("at")}::${type}, ${value("after")}::bigint)`;
+  const { key, rest, inOrderOf } = orderOf(sortOf(query), keys, sql`po.id`);
+  const inOrder = (by: SQL) => sql`ORDER BY ${inOrderOf(by)}`;
   const conditions = [...conditionsOf(query), ...(isFirst ? [] : [rest])];
   const picked = candidates(query, key, conditions, sql`${inOrder(key)} LIMIT ${value("limit")}`);
   const expanded = query.expand.map((part) => sql`, ${expansions[part]}`);

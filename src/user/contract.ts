@@ -18,6 +18,9 @@ export const Account = z
   .openapi("Account");
 export type Account = z.infer<typeof Account>;
 
+export const accountSorts = ["id", "-id", "username", "-username"] as const;
+export type AccountSort = (typeof accountSorts)[number];
+
 export const AccountPage = Page(Account).openapi("AccountPage");
 
 const role = z.enum(["viewer", "editor", "admin"]).openapi({ example: "editor" });

@@ -1,9 +1,10 @@
 import { sql } from "drizzle-orm";
 import { type Db, prepare } from "../db/client.ts";
 import { instant, json } from "../db/json.ts";
+import { prepareOrders } from "../db/order.ts";
 import { userFields } from "../db/user.ts";
 import type { Json } from "../wire.ts";
-import type { Account } from "./contract.ts";
+import { type Account, type AccountSort, accountSorts } from "./contract.ts";
 
 /** An account with what the log-in counts of it: see `count_log_in`. */
 const fields = sql`${userFields},
@@ -17,11 +18,13 @@ const one = prepare<"id">(
     sql`SELECT ${json}, item.username, item.email FROM (SELECT ${fields} FROM "Finances"."user" u WHERE u.id = ${sql.placeholder("id")}::bigint) item`,
 );
 
-const page = prepare<"after" | "limit">(
-  () => sql`SELECT ${json}, item.id FROM (
-    SELECT ${fields} FROM "Finances"."user" u
-    WHERE u.id > ${sql.placeholder("after")}::bigint ORDER BY u.id LIMIT ${sql.placeholder("limit")}
-  ) item`,
+const page = prepareOrders<AccountSort, "limit">(
+  accountSorts,
+  { id: [sql`u.id`, sql`bigint`], username: [sql`u.username`, sql`text`] },
+  sql`u.id`,
+  ({ key, by, restOrAll }) => sql`SELECT ${json}, u.key, u.id FROM (
+    SELECT u.*, ${key} AS key FROM "Finances"."user" u WHERE ${restOrAll} ORDER BY ${by} LIMIT ${sql.placeholder("limit")}
+  ) u CROSS JOIN LATERAL (SELECT ${fields}) item ORDER BY ${by}`,
 );
 
 export interface Found {
@@ -35,10 +38,10 @@ export async function findAccount(db: Db, id: number): Promise<Found | undefined
   return rows?.[0] as Found | undefined;
 }
 
-/** The accounts after the id `after`, by id. */
-export async function listAccounts(db: Db, after: string, limit: number) {
-  const [rows = []] = await db.read(page({ after, limit }));
-  return rows as { json: Json<Account>; id: string }[];
+/** The accounts after `place`. */
+export async function listAccounts(db: Db, sort: AccountSort, place: string[] | undefined, limit: number) {
+  const [rows = []] = await db.read(page(sort, place, { limit }));
+  return rows as { json: Json<Account>; key: string; id: string }[];
 }
 
 const nothing = prepare(() => sql`SELECT`);

@@ -3,10 +3,10 @@ import type { Context } from "hono";
 import { hashPassword, inTurn, passwordFault } from "../auth/password.ts";
 import type { AppEnv } from "../env.ts";
 import { created, feature, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
-import { openWalk, pageQuery } from "../page.ts";
+import { openWalk, pageQuery, sortQuery } from "../page.ts";
 import { invalidBody, Problem, problems } from "../problem.ts";
 import { pathId } from "../wire.ts";
-import { Account, AccountChanges, AccountPage, NewAccount } from "./contract.ts";
+import { Account, AccountChanges, AccountPage, accountSorts, NewAccount } from "./contract.ts";
 import { checkGuard, findAccount, insertAccount, listAccounts, updateAccount } from "./queries.ts";
 
 const byId = z.strictObject({ user_id: pathId("user_id") });
@@ -19,15 +19,15 @@ export const userRoutes = feature()
       path: "/user",
       operationId: "listAccounts",
       tags: ["user"],
-      summary: "List the accounts, by id",
-      request: { query: z.strictObject(pageQuery) },
+      summary: "List the accounts",
+      request: { query: z.strictObject({ ...pageQuery, sort: sortQuery(accountSorts) }) },
       responses: { 200: json(AccountPage, "One page of accounts"), ...problems(400, 401, 403, 422) },
     }),
     async (c) => {
-      const { limit, cursor } = c.req.valid("query");
-      const walk = await openWalk(c, "user", cursor);
-      const rows = await listAccounts(c.var.db, walk.position?.[0] ?? "0", limit + 1);
-      return sendJson(c, await walk.page(rows, limit, (last) => [last.id]), 200);
+      const { limit, cursor, sort } = c.req.valid("query");
+      const walk = await openWalk(c, JSON.stringify(["user", sort]), cursor);
+      const rows = await listAccounts(c.var.db, sort, walk.position, limit + 1);
+      return sendJson(c, await walk.page(rows, limit, (last) => [last.key, last.id]), 200);
     },
   )
   .openapi(

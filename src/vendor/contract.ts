@@ -20,6 +20,9 @@ export const Vendor = z
   .openapi("Vendor");
 export type Vendor = z.infer<typeof Vendor>;
 
+export const vendorSorts = ["id", "-id", "name", "-name"] as const;
+export type VendorSort = (typeof vendorSorts)[number];
+
 export const VendorPage = Page(Vendor).openapi("VendorPage");
 
 const writable = {

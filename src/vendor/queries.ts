@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import { compose, type Db, prepare } from "../db/client.ts";
 import { json } from "../db/json.ts";
+import { prepareOrders } from "../db/order.ts";
 import { vendorFields as fields } from "../db/parties.ts";
 import {
   assignments,
@@ -14,20 +15,24 @@ import {
   unchanged,
 } from "../db/write.ts";
 import type { Json, Versioned } from "../wire.ts";
-import type { NewVendor, Vendor, VendorChanges } from "./contract.ts";
+import { type NewVendor, type Vendor, type VendorChanges, type VendorSort, vendorSorts } from "./contract.ts";
 
 const one = prepare<"id">(
   () =>
     sql`SELECT ${json}, item.version FROM (SELECT ${fields} FROM "Finances".vendor v WHERE v.id = ${sql.placeholder("id")}) item`,
 );
 
-const page = prepare<"after" | "pattern" | "limit">(
-  () => sql`SELECT ${json}, item.id FROM (
-    SELECT ${fields} FROM "Finances".vendor v
-    WHERE v.id > ${sql.placeholder("after")}::bigint
+const keys = { id: [sql`v.id`, sql`bigint`], name: [sql`lower(v.name)`, sql`text`] } as const;
+const page = prepareOrders<VendorSort, "pattern" | "limit">(
+  vendorSorts,
+  keys,
+  sql`v.id`,
+  ({ key, by, restOrAll }) => sql`SELECT ${json}, v.key, v.id FROM (
+    SELECT v.*, ${key} AS key FROM "Finances".vendor v
+    WHERE ${restOrAll}
       AND (${sql.placeholder("pattern")}::text IS NULL OR v.name ILIKE ${sql.placeholder("pattern")}::text)
-    ORDER BY v.id LIMIT ${sql.placeholder("limit")}
-  ) item`,
+    ORDER BY ${by} LIMIT ${sql.placeholder("limit")}
+  ) v CROSS JOIN LATERAL (SELECT ${fields}) item ORDER BY ${by}`,
 );
 
 export async function findVendor(db: Db, id: number): Promise<Versioned<Vendor> | undefined> {
@@ -35,11 +40,17 @@ export async function findVendor(db: Db, id: number): Promise<Versioned<Vendor> 
   return rows?.[0] as Versioned<Vendor> | undefined;
 }
 
-/** The vendors after the id `after` whose name contains `search`, whatever the case, by id. */
-export async function listVendors(db: Db, after: string, search: string | undefined, limit: number) {
+/** The vendors after `place` whose name contains `search`, whatever the case. */
+export async function listVendors(
+  db: Db,
+  sort: VendorSort,
+  search: string | undefined,
+  place: string[] | undefined,
+  limit: number,
+) {
   const pattern = search === undefined ? null : `%${search.replace(/[\\%_]/g, "\\$&")}%`;
-  const [rows = []] = await db.read(page({ after, pattern, limit }));
-  return rows as { json: Json<Vendor>; id: string }[];
+  const [rows = []] = await db.read(page(sort, place, { pattern, limit }));
+  return rows as { json: Json<Vendor>; key: string; id: string }[];
 }
 
 const columns = {

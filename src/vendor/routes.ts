@@ -11,10 +11,10 @@ import {
 } from "../etag.ts";
 import { idempotencyKey, repeatable, repeated } from "../idempotency.ts";
 import { created, feature, gone, guarded, json, jsonBody, noQuery, sendJson } from "../openapi.ts";
-import { openWalk, pageQuery } from "../page.ts";
+import { openWalk, pageQuery, sortQuery } from "../page.ts";
 import { problems } from "../problem.ts";
 import { pathId, text } from "../wire.ts";
-import { NewVendor, Vendor, VendorChanges, VendorPage } from "./contract.ts";
+import { NewVendor, Vendor, VendorChanges, VendorPage, vendorSorts } from "./contract.ts";
 import { deleteVendor, findVendor, insertVendor, listVendors, updateVendor } from "./queries.ts";
 
 const byId = z.strictObject({ vendor_id: pathId("vendor_id") });
@@ -27,20 +27,21 @@ export const vendorRoutes = feature()
       path: "/vendor",
       operationId: "listVendors",
       tags: ["vendor"],
-      summary: "List the vendors, by id, or search them by name",
+      summary: "List the vendors, or search them by name",
       request: {
         query: z.strictObject({
           ...pageQuery,
           q: text(100, "souza", 1).optional().openapi({ description: "Part of the name, whatever the case" }),
+          sort: sortQuery(vendorSorts),
         }),
       },
       responses: { 200: json(VendorPage, "One page of vendors"), ...problems(400, 401, 403, 422) },
     }),
     async (c) => {
-      const { limit, cursor, q } = c.req.valid("query");
-      const walk = await openWalk(c, JSON.stringify(["vendor", q]), cursor);
-      const rows = await listVendors(c.var.db, walk.position?.[0] ?? "0", q, limit + 1);
-      return sendJson(c, await walk.page(rows, limit, (last) => [last.id]), 200);
+      const { limit, cursor, q, sort } = c.req.valid("query");
+      const walk = await openWalk(c, JSON.stringify(["vendor", q, sort]), cursor);
+      const rows = await listVendors(c.var.db, sort, q, walk.position, limit + 1);
+      return sendJson(c, await walk.page(rows, limit, (last) => [last.key, last.id]), 200);
     },
   )
   .openapi(

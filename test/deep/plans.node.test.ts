@@ -12,6 +12,7 @@ const { listAuditEntries } = await load("ops/queries.ts");
 const { PurchaseOrderQuery } = await load("po/list-query.ts");
 const { listBundles } = await load("po/bundles.ts");
 const { findLineItem, listLineItems } = await load("line-item/queries.ts");
+const { listAccounts } = await load("user/queries.ts");
 
 interface Statement {
   text: string;
@@ -66,7 +67,7 @@ async function fill(server: TestServer, database: string) {
     INSERT INTO "user" (username, email, password_hash)
     SELECT 'user' || n, 'user' || n, '$2b$12$' || repeat('a', 53) FROM generate_series(1, 1000) n;
   `);
-  await client.query("VACUUM ANALYZE client, vendor, project, client_po, client_po_line_item, audit_log");
+  await client.query(`VACUUM ANALYZE "user", client, vendor, project, client_po, client_po_line_item, audit_log`);
   return client;
 }
 
@@ -115,8 +116,16 @@ const lists: [query: Record<string, string>, at?: string][] = [
   ]),
   [{ expand: "vendor,client,line_items" }],
 ];
-const audit = (user?: number, row?: object) => (db: Db) => listAuditEntries(db, { user, row }, "150000", 51);
-const bundles = { clientId: undefined, after: undefined, limit: 51, withLines: false, withSummary: false };
+const audit = (sort: string, user?: number, row?: object) => (db: Db) =>
+  listAuditEntries(db, { user, row }, sort, "150000", 51);
+const bundles = {
+  clientId: undefined,
+  sort: "-created_at",
+  after: undefined,
+  limit: 51,
+  withLines: false,
+  withSummary: false,
+};
 
 describeServers("every read's plan on 100,000 POs", (server) => {
   let explain: (statement: Statement) => Promise<string>;
@@ -141,15 +150,37 @@ describeServers("every read's plan on 100,000 POs", (server) => {
     ["the history of a PO", (db) => listPoHistory(db, 110_000, undefined, 51)],
     ["the deleted POs", (db) => listDeletedPos(db, undefined, undefined, 51)],
     ["the POs that were deleted since", (db) => listDeletedPos(db, "2020-03-01T00:00:00Z", undefined, 51)],
-    ["the audit log", audit()],
-    ["the audit log of a user", audit(17)],
-    ["the audit log of a row", audit(undefined, { table: "vendor", id: "110000" })],
+    ...["id", "-id"].flatMap((sort): Read[] => [
+      [`the audit log by ${sort}`, audit(sort)],
+      [`the audit log of a user by ${sort}`, audit(sort, 17)],
+      [`the audit log of a row by ${sort}`, audit(sort, undefined, { table: "vendor", id: "110000" })],
+      [`the lines of a PO by ${sort}`, (db) => listLineItems(db, 70_000, sort, undefined, 51)],
+      [`more lines of a PO by ${sort}`, (db) => listLineItems(db, 70_000, sort, ["70000", "70000"], 51)],
+      [`the accounts by ${sort}`, (db) => listAccounts(db, sort, ["500", "500"], 51)],
+      [`the clients by ${sort}`, (db) => listClients(db, sort, ["50", "50"], 51)],
+      [`the first vendors by ${sort}`, (db) => listVendors(db, sort, undefined, undefined, 51)],
+      [`the vendors by ${sort}`, (db) => listVendors(db, sort, undefined, ["10000", "10000"], 51)],
+      [`a search for vendors by ${sort}`, (db) => listVendors(db, sort, "c4ca4238", undefined, 51)],
+    ]),
+    ...["name", "-name"].flatMap((sort): Read[] => [
+      [`the clients by ${sort}`, (db) => listClients(db, sort, ["client 5", "5"], 51)],
+      [`the first vendors by ${sort}`, (db) => listVendors(db, sort, undefined, undefined, 51)],
+      [`the vendors by ${sort}`, (db) => listVendors(db, sort, undefined, ["vendor 8", "10000"], 51)],
+      [`a search for vendors by ${sort}`, (db) => listVendors(db, sort, "c4ca4238", undefined, 51)],
+      [`the accounts by user${sort}`, (db) => listAccounts(db, sort.replace("name", "username"), ["user5", "5"], 51)],
+    ]),
     ["a line item", (db) => findLineItem(db, 70_000, 69_999)],
-    ["the lines of a PO", (db) => listLineItems(db, 70_000, "0", 51)],
-    ["a page of clients", (db) => listClients(db, "50", 51)],
-    ["a page of vendors", (db) => listVendors(db, "10000", undefined, 51)],
-    ["a search for vendors", (db) => listVendors(db, "0", "c4ca4238", 51)],
     ["the first page of bundles", (db) => listBundles(db, bundles)],
+    ["the oldest bundles", (db) => listBundles(db, { ...bundles, sort: "created_at" })],
+    [
+      "a page of the oldest bundles in the middle",
+      (db) =>
+        listBundles(db, {
+          ...bundles,
+          sort: "created_at",
+          after: ["2021-11-20T00:00:00.000000Z", "99000", ...position],
+        }),
+    ],
     ["the first page of one client's bundles", (db) => listBundles(db, { ...bundles, clientId: 2 })],
     [
       "a page of bundles in the middle",
@@ -170,7 +201,7 @@ describeServers("every read's plan on 100,000 POs", (server) => {
     expect(statements.length).toBeGreaterThan(0);
     for (const statement of statements) {
       const plan = await explain(statement);
-      expect(plan).not.toMatch(/Seq Scan on (client_po|client_po_line_item|vendor|audit_log)\b/);
+      expect(plan).not.toMatch(/Seq Scan on (client_po|client_po_line_item|vendor|audit_log|"user")/);
       for (const [, removed] of plan.matchAll(/Rows Removed by (?:Join )?Filter: (\d+)/g)) {
         expect(Number(removed), plan).toBeLessThan(mostRemoved(name));
       }

@@ -183,3 +183,58 @@ export function itIsAList(
     expect((await call(withQuery(path, `cursor=${cursor}`), { token: two.token })).status).toBe(200);
   });
 }
+
+/**
+ * What every list that can be sorted does. `keys` are its sorts and what each sorts a row by; `add` adds a row that is in
+ * the list from then on, or, where a walk has no place for later ones, in the next walk.
+ */
+export function itIsSorted<Row extends { id: number }>(
+  schema: z.ZodType<{ data: Row[]; next_cursor: string | null }>,
+  keys: Record<string, (row: Row) => string | number>,
+  open: () => Promise<List>,
+  role: "viewer" | "admin" = "viewer",
+) {
+  const sorts = Object.keys(keys).flatMap((key) => [key, `-${key}`]);
+  const above = <Value>(a: Value, b: Value) => (a === b ? 0 : a > b ? 1 : -1);
+
+  it.each(sorts)("is walked in the order of %s, nothing twice and nothing lost, while rows are added", async (sort) => {
+    const { path, add } = await open();
+    const { token } = await signIn(role);
+    const there: number[] = [];
+    for (let count = 0; count < 7; count += 1) there.push(await add());
+    let additions = 0;
+    const pages = await walk(schema, withQuery(path, `limit=2&sort=${sort}`), token, async () => {
+      if (additions++ < 4) await add();
+    });
+    const rows = pages.flatMap((page) => page.data);
+    const keyOf = keys[sort.replace("-", "")] ?? (() => "");
+    const sorted = rows.toSorted((a, b) => above(keyOf(a), keyOf(b)) || a.id - b.id);
+    expect(rows.map((row) => row.id)).toEqual(
+      (sort.startsWith("-") ? sorted.toReversed() : sorted).map((row) => row.id),
+    );
+    expect(new Set(rows.map((row) => row.id)).size).toBe(rows.length);
+    expect(rows.map((row) => row.id)).toEqual(expect.arrayContaining(there));
+  });
+
+  it("refuses a cursor of another order", async () => {
+    const { path, add } = await open();
+    const { token } = await signIn(role);
+    await Promise.all([add(), add()]);
+    for (const sort of sorts) {
+      const { next_cursor } = await read(schema, withQuery(path, `limit=1&sort=${sort}`), token);
+      for (const other of sorts) {
+        const response = await call(withQuery(path, `limit=1&sort=${other}&cursor=${next_cursor}`), { token });
+        if (other === sort) expect(response.status).toBe(200);
+        else await problem(response, "invalid-cursor");
+      }
+    }
+  });
+
+  it.each(["", "--id", "+id", "ID", "version", "id,name", "__proto__"])("has no order %j", async (sort) => {
+    const { path } = await open();
+    const { token } = await signIn(role);
+    const response = await call(withQuery(path, `sort=${encodeURIComponent(sort)}`), { token });
+    const { errors } = await problem(response, "validation-failed");
+    expect(errors).toEqual([{ in: "query", pointer: "/sort", detail: expect.stringContaining("-") }]);
+  });
+}

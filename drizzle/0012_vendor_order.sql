@@ -1,0 +1,1 @@
+CREATE INDEX "vendor_name_order" ON "Finances"."vendor" USING btree (lower("name"),"id");
