@@ -3279,7 +3279,7 @@ export interface operations {
         po_type?: "standard" | "verbal_agreement";
         /** @description What the number begins with */
         po_number_prefix?: string;
-        /** @description Part of the number, store, notes, or of the client's or vendor's name, whatever the case */
+        /** @description Part of the number, store, notes, or of the client's or vendor's name, whatever the case; at least two of its characters are letters or digits */
         q?: string;
         /** @description This day or later */
         po_date_from?: string;

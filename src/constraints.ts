@@ -15,6 +15,7 @@ const unknown = (field: string) => invalid(`/${field}`, "there is no such row");
 
 export const constraints: Readonly<Record<string, Meaning>> = {
   user_username_unique: taken("/username", "there is an account of this username"),
+  user_username_case_unique: taken("/username", "there is an account of this username in other letter cases"),
   user_email_unique: taken("/email", "there is an account of this e-mail address, whatever the case"),
   client_name_unique: taken("/name", "there is a client of this name, whatever the case"),
   client_po_number_unique: taken("/po_number", "this client has a PO of this number"),

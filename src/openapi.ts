@@ -16,12 +16,12 @@ const roleMark = "x-required-role";
 const guards = new WeakSet<object>();
 
 /** Everything an operation needs so that only a signed-in user with at least `role` gets through. */
-export const guarded = <const Least extends Role>(role: Least) => {
+export const guarded = <const Least extends Role>(role: Least, ...more: MiddlewareHandler<AppEnv>[]) => {
   const guard = requireUser(role);
   guards.add(guard);
   return {
     security: [{ bearer: [] }],
-    middleware: [guard, rateLimit("user")] as [MiddlewareHandler<AppEnv>, MiddlewareHandler<AppEnv>],
+    middleware: [guard, rateLimit("user"), ...more],
     [roleMark]: role,
   };
 };

@@ -201,7 +201,7 @@ export const instantInput = (name: string, description: string) =>
     .openapi({ param: { name, in: "query" }, format: "date-time", example: "2026-01-29T01:47:55Z", description });
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const control = /[\u0001-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+const control = /[\u0001-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
 
 /**
  * Longer text. Of the control characters it may have tab and line breaks: the others take six bytes in JSON, and a page of

@@ -9,7 +9,7 @@ import { insertAccount } from "./support/accounts.ts";
 import { call, read, signIn, sql, type TestUser } from "./support/api.ts";
 import { itFindsNothingAt, itIsAList, itIsSorted } from "./support/lists.ts";
 import { problem } from "./support/problem.ts";
-import { insertClient, insertLine, insertPo, insertVendor, walk } from "./support/rows.ts";
+import { insert, insertClient, insertLine, insertPo, insertVendor, walk } from "./support/rows.ts";
 import { create } from "./support/write.ts";
 
 const entriesOf = async (po: number, token: string) =>
@@ -94,6 +94,20 @@ describe("GET /po/{po_id}/history", () => {
       user_id: admin.id,
       changes: { po_number: { before: "GONE" } },
     });
+  });
+
+  it("has nothing of what refers to the PO without being a part of it, nor what the legacy system had", async () => {
+    const { token } = await signIn();
+    const client_id = await insertClient();
+    const po = await insertPo({ client_id, legacy: '{"po_value":"1.005"}' });
+    await insert("client_payment", { client_id, client_po_id: po, payment_date: "2026-01-29", amount: "12.00" });
+    const entries = await entriesOf(po, token);
+    expect(entries.map((entry) => entry.table)).toEqual(["client_po"]);
+    expect(entries[0]?.changes).not.toHaveProperty("legacy");
+    expect(entries[0]?.changes).toHaveProperty("client_id");
+    const admin = await signIn("admin");
+    const all = await read(AuditEntryPage, `/ops/audit?table=client_po&row_id=${po}`, admin.token);
+    expect(all.data[0]?.changes).toHaveProperty("legacy");
   });
 
   it("has no entry of another PO", async () => {

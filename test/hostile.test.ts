@@ -72,6 +72,20 @@ describe("a text", () => {
     if (["client", "vendor", "po", "line-items"].includes(tag)) expect(stored).toBeGreaterThan(injections.length - 5);
   });
 
+  const kept = withBody.filter(({ path }) => !path.startsWith("/auth/"));
+  it.each(titled(kept))("has no character that steers a terminal: %s", async (_title, operation) => {
+    const free = fieldsOf(operation).filter(([name, schema]) => isFree(schema) && name !== "password");
+    const { path, call: request } = await prepared(operation);
+    const good = operation.method === "POST" ? await bodyFor(operation, ids) : {};
+    for (const character of ["\u001b", "\u0007", "\u007f", "\u009b"]) {
+      const given = Object.fromEntries(free.map(([name]) => [name, `a${character}b`]));
+      if (free.length === 0) continue;
+      const response = await call(path, { ...request, body: { ...(good as object), ...given } });
+      const { errors = [] } = await problem(response, "validation-failed");
+      expect(errors.map(({ pointer }) => pointer.slice(1)).toSorted()).toEqual(Object.keys(given).toSorted());
+    }
+  });
+
   const raw = [
     "%00",
     "%ff",

@@ -104,6 +104,35 @@ describe("a user who asks too often", () => {
   });
 });
 
+it("does not count what comes with the token of a session that is over, but once", async () => {
+  const counted: string[] = [];
+  const count = async ({ key }: { key: string }) => {
+    counted.push(key);
+    return { success: true };
+  };
+  Object.assign(env, { USER_LIMIT: { limit: count } });
+  const user = await signIn();
+  await call("/auth/logout", { method: "POST", token: user.token });
+  const trips = await roundTrips(async () => {
+    for (let sent = 0; sent < 5; sent++) await problem(await call("/client", { token: user.token }), "unauthorized");
+  });
+  expect(counted).toEqual([String(user.id), String(user.id)]);
+  expect(trips).toBe(1);
+  // A session that was refused for its role alone goes on.
+  const viewer = await signIn();
+  await problem(await call("/ops/counts", { token: viewer.token }), "forbidden");
+  expect((await call("/client", { token: viewer.token })).status).toBe(200);
+});
+
+it("turns an address away that changes passwords too often: each takes the work of two log-ins", async () => {
+  const { token } = await signIn();
+  const attempt = (address: string) =>
+    call("/auth/password", { method: "POST", body: {}, token, headers: { "CF-Connecting-IP": address } });
+  const refused = await untilRefused(() => attempt("192.0.2.8"), 401);
+  expect(refused?.headers.get("RateLimit-Policy")).toBe('"sign-in";q=200;w=60');
+  expect((await attempt("192.0.2.9")).status).toBe(422);
+});
+
 describe("an address that asks too often", () => {
   it.each(["/client", "/auth/login", "/health", "/openapi.json", "/docs", "/docs/scalar.js", "/nope"])(
     "is turned away at %s, and no other address is",

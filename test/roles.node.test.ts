@@ -375,8 +375,14 @@ describeServers("the roles", (server) => {
       await backup.query("ALTER ROLE nexgen_backup SET idle_in_transaction_session_timeout = 0");
       await backup.query(`ALTER ROLE nexgen_backup IN DATABASE ${own} SET search_path = pg_temp`);
       await backup.query(`ALTER ROLE nexgen_backup IN DATABASE ${own} SET statement_timeout = 1`);
+      await backup.query("ALTER ROLE nexgen_backup SET default_transaction_read_only = on");
       await server.createRoles(own);
       expect(await describeSchema(server.url("nexgen_owner", own))).toEqual(before);
+      const left = `SELECT unnest(setconfig) AS setting FROM pg_db_role_setting WHERE setrole = 'nexgen_backup'::regrole`;
+      expect((await backup.query(left)).rows.map((row) => row.setting.split("=")[0]).toSorted()).toEqual([
+        "idle_in_transaction_session_timeout",
+        "statement_timeout",
+      ]);
     });
 
     it("are refused while one of them is in another role, whose rights no list takes away", async () => {

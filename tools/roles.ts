@@ -56,7 +56,14 @@ async function ensureRole(connection: pg.Client, role: Role, password: string | 
     "SELECT unnest(setconfig) AS setting FROM pg_db_role_setting WHERE setrole = $1::regrole AND setdatabase = 0",
     [role],
   );
-  const wanted = { statement_timeout: statementTimeouts[role], idle_in_transaction_session_timeout: "1min" };
+  const wanted: Record<string, string> = {
+    statement_timeout: statementTimeouts[role],
+    idle_in_transaction_session_timeout: "1min",
+  };
+  // A role may give itself settings: whoever had its password for a while must not have left any.
+  for (const [name = ""] of settings.rows.map((row) => row.setting.split("="))) {
+    if (!(name in wanted)) await connection.query(`ALTER ROLE ${role} RESET ${pg.escapeIdentifier(name)}`);
+  }
   for (const [name, value] of Object.entries(wanted)) {
     // Writing what is already there would make parallel set-ups collide for nothing.
     if (!settings.rows.some((row) => row.setting === `${name}=${value}`)) {

@@ -2,6 +2,7 @@ import { password as askPassword } from "@inquirer/prompts";
 import { Command, Option } from "commander";
 import pg from "pg";
 import { hashPassword, passwordFault } from "../src/auth/password.ts";
+import { usernameFault } from "../src/auth/username.ts";
 import { runOnDatabase } from "./stack.ts";
 
 const roles = ["viewer", "editor", "admin"] as const;
@@ -28,9 +29,9 @@ program
   .addOption(role)
   .action((options: { username: string; email: string; role: string }) =>
     withDatabase(async (database) => {
-      if (options.username.trim() !== options.username || options.username === "" || options.username.length > 255) {
-        throw new Refused("--username needs 1 to 255 characters, without blanks at its ends");
-      }
+      const { length } = options.username;
+      const fault = length === 0 || length > 255 ? "must have 1 to 255 characters" : usernameFault(options.username);
+      if (fault) throw new Refused(`--username ${fault}`);
       if (!/^[^\s@]+@[^\s@]+$/.test(options.email) || options.email.length > 255) {
         throw new Refused("--email is not an e-mail address");
       }
@@ -177,6 +178,7 @@ function withDatabase(work: (database: pg.Client) => Promise<void>): Promise<voi
 /** What the constraints say to the person at the keyboard. */
 const meanings: Record<string, string> = {
   user_username_unique: "the username is taken",
+  user_username_case_unique: "the username is taken in other letter cases",
   user_email_unique: "the e-mail address is taken",
 };
 

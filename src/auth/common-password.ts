@@ -7,7 +7,8 @@ const ownWords = /^(nexgen|erp|finances?|api|admin|purchase|orders?|vendors?|cli
 
 /**
  * Whether it is a password that everybody tries first: one of the lists, a common one between digits and signs
- * (`Password2024!`), made of this service's own words (`Nexgen@Finance-26`), or the same few characters again and again.
+ * (`Password2024!`), made of this service's own words (`Nexgen@Finance-26`), the same few characters again and again, or a
+ * sequence.
  */
 export function isCommon(password: string): boolean {
   // At the first use: most isolates never set a password.
@@ -18,8 +19,18 @@ export function isCommon(password: string): boolean {
     lists.long.has(folded) ||
     lists.words.has(word) ||
     ownWords.test(folded.replaceAll(/\P{L}/gu, "")) ||
-    isRepeated(folded, lists.words)
+    isRepeated(folded, lists.words) ||
+    isRepeated(word, lists.words) ||
+    new Set(folded).size < 5 ||
+    isSequence(folded)
   );
+}
+
+/** Such as `abcdefghijkl` or `123456654321`: most characters are the one before or its neighbour. */
+function isSequence(text: string): boolean {
+  const codes = Array.from(text, (character) => character.codePointAt(0) ?? 0);
+  const steps = codes.slice(1).filter((code, index) => Math.abs(code - (codes[index] ?? 0)) <= 1);
+  return steps.length >= (codes.length - 1) * 0.7;
 }
 
 function isRepeated(text: string, common: ReadonlySet<string>): boolean {

@@ -138,7 +138,8 @@ export const authRoutes = feature()
   )
   .openapi(
     createRoute({
-      ...guarded("viewer"),
+      // Two bcrypts, and a current password can be guessed here as well.
+      ...guarded("viewer", rateLimit("sign-in")),
       method: "post",
       path: "/auth/password",
       operationId: "changePassword",

@@ -20,6 +20,8 @@ export interface Db {
   read(...statements: Statement[]): Promise<Row[][]>;
   /** Writes at READ COMMITTED, where each statement sees what others committed before it. */
   write(...statements: Statement[]): Promise<Row[][]>;
+  /** The caller's guard, none on an open route: once more in a write, behind a statement that waits for others. */
+  readonly guard: readonly Statement[];
 }
 
 const dialect = new PgDialect();
@@ -83,27 +85,28 @@ export interface Timing {
   roundTrips: number;
 }
 
-/** The database at `url`, whose cost `timing` counts; `guard`, if given, is the first statement of every batch. */
-export function createDb(url: string, timing: Timing = { milliseconds: 0, roundTrips: 0 }, guard?: Statement): Db {
+/** The database at `url`, whose cost `timing` counts; `guard`, if given, comes first in every batch. */
+export function createDb(url: string, timing: Timing = { milliseconds: 0, roundTrips: 0 }, ...guard: Statement[]): Db {
   const send = async (
     statements: Statement[],
     mode: { isolationLevel: "RepeatableRead" | "ReadCommitted"; readOnly: boolean },
   ) => {
     const sql = connection(url);
-    const batch = guard ? [guard, ...statements] : statements;
+    const batch = [...guard, ...statements];
     const started = performance.now();
     try {
       const results = await sql.transaction(
         batch.map((statement) => sql.query(statement.text, statement.params, { types: asText })),
         mode,
       );
-      return (guard ? results.slice(1) : results) as Row[][];
+      return results.slice(guard.length) as Row[][];
     } finally {
       timing.milliseconds += performance.now() - started;
       timing.roundTrips += 1;
     }
   };
   return {
+    guard,
     read: (...statements) => send(statements, { isolationLevel: "RepeatableRead", readOnly: true }),
     async write(...statements) {
       const mode = { isolationLevel: "ReadCommitted", readOnly: false } as const;

@@ -39,6 +39,7 @@ const answerOf = prepare<"key">(
  */
 export function once(db: Db, claim: Claim, replayed: () => void): Db {
   return {
+    guard: db.guard,
     read: db.read,
     async write(...statements) {
       const last = statements.at(-1);

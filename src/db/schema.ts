@@ -552,6 +552,8 @@ export const user = finances.table(
     oneOf("user", t.role, ["viewer", "editor", "admin"]),
     check("user_password_hash_bcrypt", sql`${t.passwordHash} ~ '^[$]2[aby][$][0-9]{2}[$][./A-Za-z0-9]{53}$'`),
     unique("user_username_unique").on(t.username),
+    // Log-in takes a username exactly; a look-alike in another case is another account nobody means.
+    uniqueIndex("user_username_case_unique").on(sql`lower(${t.username})`),
     uniqueIndex("user_email_unique").on(sql`lower(${t.email})`),
   ],
 );

@@ -9,10 +9,10 @@ import {
   name,
   Percent,
   percentInput,
+  prose,
   Quantity,
   quantityInput,
   Text,
-  text,
   UnitPrice,
   unitPriceInput,
   Version,
@@ -52,8 +52,8 @@ export const LineItemPage = Page(LineItem).openapi("LineItemPage");
 const writable = {
   // 2,000 lines of a PO must fit into one answer of the database driver, which is 10 MB at the most.
   item_name: name(1000, "Shelving: steel, 5 tier"),
-  hsn_code: text(50, "94032010").nullable().optional(),
-  unit: text(50, "Nos").nullable().optional(),
+  hsn_code: prose(50, "94032010").nullable().optional(),
+  unit: prose(50, "Nos").nullable().optional(),
   quantity: decimalOrNull(quantityInput("12.5")).optional(),
   unit_price: decimalOrNull(unitPriceInput("2550")).optional(),
   total_price: amountInput("31875.00", "not negative").optional().openapi({

@@ -65,7 +65,7 @@ export async function listAuditEntries(
   ].filter((condition) => condition instanceof SQL);
   const [rows = []] = await db.read(
     compose(sql`SELECT ${json}, item.id FROM (
-      SELECT ${auditEntryFields} FROM ${auditEntries}
+      SELECT ${auditEntryFields()} FROM ${auditEntries}
       ${conditions.length > 0 ? sql`WHERE ${sql.join(conditions, sql` AND `)}` : sql``}
       ORDER BY a.id ${direction} LIMIT ${limit}
     ) item`),

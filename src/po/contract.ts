@@ -17,7 +17,6 @@ import {
   orNull,
   prose,
   Text,
-  text,
   Version,
 } from "../wire.ts";
 import { statuses } from "./status.ts";
@@ -207,13 +206,13 @@ const gstin = gstinInput.nullable().optional();
 const writable = {
   client_id: idInput(2),
   project_id: reference(7),
-  store_id: text(100, "BR0042").nullable().optional(),
+  store_id: prose(100, "BR0042").nullable().optional(),
   po_number: orNull(name(255, "PO09001"), "string").optional(),
   po_date: day,
   po_type: z.enum(types).openapi({ example: "standard" }),
   parent_po_id: reference(138),
   agreement_date: day,
-  pi_number: text(255, "PI-2026-17").nullable().optional(),
+  pi_number: prose(255, "PI-2026-17").nullable().optional(),
   pi_date: day,
   vendor_id: reference(34),
   site_id: reference(49),
@@ -263,7 +262,7 @@ export type PurchaseOrderChanges = z.infer<typeof PurchaseOrderChanges>;
 export const StatusChange = z
   .strictObject({
     status: z.enum(statuses).openapi({ example: "active" }),
-    reason: text(1000, "Approved by the client").nullable().optional(),
+    reason: prose(1000, "Approved by the client").nullable().optional(),
   })
   .openapi("StatusChange");
 

@@ -12,14 +12,14 @@ const known = prepare<"po">(
 
 const entries = prepare<"po" | "before" | "limit">(
   () => sql`SELECT ${json}, item.id FROM (
-    SELECT ${auditEntryFields} FROM ${auditEntries}
-    WHERE a.client_po_id = ${sql.placeholder("po")}
+    SELECT ${auditEntryFields("a.changes - 'legacy'")} FROM ${auditEntries}
+    WHERE a.client_po_id = ${sql.placeholder("po")} AND a.table_name IN ('client_po', 'client_po_line_item')
       AND (${sql.placeholder("before")}::bigint IS NULL OR a.id < ${sql.placeholder("before")}::bigint)
     ORDER BY a.id DESC LIMIT ${sql.placeholder("limit")}
   ) item`,
 );
 
-/** What was written of the PO and its parts before the entry `before`, newest first; undefined when there never was such a PO. */
+/** What was written of the PO and its lines, as a reader of POs may see it, before the entry `before`, newest first; undefined when there never was such a PO. */
 export async function listPoHistory(db: Db, po: number, before: string | undefined, limit: number) {
   const [ever = [], rows = []] = await db.read(known({ po }), entries({ po, before: before ?? null, limit }));
   return ever.length === 0 ? undefined : (rows as { json: Json<AuditEntry>; id: string }[]);

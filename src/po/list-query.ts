@@ -30,9 +30,15 @@ const filters = {
   status: severalOf(statuses, ["pending"], "Only POs of one of these statuses"),
   po_type: z.enum(types).optional().openapi({ example: "standard" }),
   po_number_prefix: text(255, "PO09", 1).optional().openapi({ description: "What the number begins with" }),
-  q: text(100, "borealis", 3).optional().openapi({
-    description: "Part of the number, store, notes, or of the client's or vendor's name, whatever the case",
-  }),
+  q: text(100, "borealis", 3)
+    // What has none is on no index, and would be looked for in every PO.
+    .refine((q) => /[\p{L}\p{N}].*[\p{L}\p{N}]/su.test(q), "must have two letters or digits at least")
+    .optional()
+    .openapi({
+      description:
+        "Part of the number, store, notes, or of the client's or vendor's name, whatever the case; at least two " +
+        "of its characters are letters or digits",
+    }),
   po_date_from: dayInput.optional().openapi({ description: "This day or later" }),
   po_date_to: dayInput.optional().openapi({ description: "This day or earlier" }),
   po_value_min: amountInput("10000.00").optional().openapi({ type: "string" }),

@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { newPassword, User } from "../auth/contract.ts";
+import { usernameFault } from "../auth/username.ts";
 import { Page } from "../page.ts";
 import { Instant, text } from "../wire.ts";
 
@@ -27,11 +28,10 @@ const role = z.enum(["viewer", "editor", "admin"]).openapi({ example: "editor" }
 
 export const NewAccount = z
   .strictObject({
-    username: text(255, "asha", 1).refine(
-      // Log-in takes usernames exactly: a blank that nobody sees would lock its owner out.
-      (username) => username.trim() === username,
-      "must not begin or end with blanks",
-    ),
+    username: text(255, "asha", 1).superRefine((username, context) => {
+      const fault = usernameFault(username);
+      if (fault) context.addIssue({ code: "custom", message: fault });
+    }),
     email: z.email("must be an e-mail address").max(255).openapi({ example: "asha@example.com" }),
     password: newPassword(),
     role,

@@ -108,7 +108,9 @@ export async function updateAccount(
   given: { role?: string | undefined; disabled?: boolean | undefined; hash?: string | undefined },
 ): Promise<Json<Account> | "last-admin" | undefined> {
   const { role = null, disabled = null, hash = null } = given;
-  const [, answers, rows] = await db.write(lockAdmins({ id }), change({ id, role, disabled, hash }), one({ id }));
+  // Whoever waited for the lock may have been disabled by whoever had it.
+  const results = await db.write(lockAdmins({ id }), ...db.guard, change({ id, role, disabled, hash }), one({ id }));
+  const [answers, rows] = results.slice(-2);
   if (answers?.[0]?.refused === "t") return "last-admin";
   return rows?.[0]?.json as Json<Account> | undefined;
 }

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { Page } from "../page.ts";
-import { gstinInput, Id, Instant, name, prose, Text, text, Version } from "../wire.ts";
+import { gstinInput, Id, Instant, name, prose, Text, Version } from "../wire.ts";
 
 export const Vendor = z
   .strictObject({
@@ -27,17 +27,17 @@ export const VendorPage = Page(Vendor).openapi("VendorPage");
 
 const writable = {
   name: name(255, "D'Souza & Sons"),
-  contact_person: text(255, "Maria D'Souza").nullable().optional(),
+  contact_person: prose(255, "Maria D'Souza").nullable().optional(),
   email: z
     .email("must be an e-mail address")
     .max(255)
     .nullable()
     .optional()
     .openapi({ example: "accounts@dsouza.example" }),
-  phone: text(50, "+91 98200 00000").nullable().optional(),
+  phone: prose(50, "+91 98200 00000").nullable().optional(),
   address: prose(2000, "3 Mill Road, Industrial Estate, Pune").nullable().optional(),
   gstin: gstinInput.nullable().optional(),
-  payment_terms: text(255, "30 days").nullable().optional(),
+  payment_terms: prose(255, "30 days").nullable().optional(),
   status: z.enum(["active", "inactive"]).openapi({ example: "active" }),
 };
 

@@ -10,10 +10,10 @@ export type Accounts = {
 
 /**
  * Fits the imported users in beside the accounts that exist, none of which is touched: a taken id is replaced by a new
- * one, a taken username (exact) or e-mail (whatever its case) leaves the user out.
+ * one, a taken username or e-mail (whatever its case) leaves the user out.
  */
 export function fitAccounts(imported: readonly LoadRow[], existing: readonly ExistingAccount[]): Accounts {
-  const usernames = new Set(existing.map(({ username }) => username));
+  const usernames = new Set(existing.map(({ username }) => username.toLowerCase()));
   const emails = new Set(existing.map(({ email }) => email.toLowerCase()));
   const ids = new Set(existing.map(({ id }) => String(id)));
   let highest = Math.max(0, ...existing.map(({ id }) => id), ...imported.map(({ id }) => Number(id)));
@@ -22,10 +22,10 @@ export function fitAccounts(imported: readonly LoadRow[], existing: readonly Exi
     const id = String(row.id);
     const username = String(row.username);
     const email = String(row.email).toLowerCase();
-    if (usernames.has(username)) result.skipped.push({ id, username, reason: "the username is taken" });
+    if (usernames.has(username.toLowerCase())) result.skipped.push({ id, username, reason: "the username is taken" });
     else if (emails.has(email)) result.skipped.push({ id, username, reason: "the e-mail address is taken" });
     else {
-      usernames.add(username);
+      usernames.add(username.toLowerCase());
       emails.add(email);
       if (ids.has(id)) {
         highest += 1;

@@ -1,0 +1,1 @@
+CREATE UNIQUE INDEX "user_username_case_unique" ON "Finances"."user" USING btree (lower("username"));

@@ -1,0 +1,10 @@
+/**
+ * What is wrong with a username of 1 to 255 characters that somebody wants to give, or undefined. Log-in takes usernames exactly: what nobody sees
+ * in one, or two spellings of one letter, would make look-alikes. The legacy system's usernames stay as they are.
+ */
+export function usernameFault(username: string): string | undefined {
+  if (username.trim() !== username) return "must not begin or end with blanks";
+  if (/[\p{C}\p{Zl}\p{Zp}]/u.test(username)) return "must not contain control characters or invisible ones";
+  if (username.normalize("NFC") !== username) return "must be in Unicode's normalization form C";
+  return undefined;
+}
