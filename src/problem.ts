@@ -133,9 +133,13 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
     case "08003":
     case "08004":
     case "08006":
-    case undefined:
-      // No SQLSTATE: the endpoint itself did not answer as it should. Nothing is known to be written.
       return unavailable("The database did not answer in time. Try again.", more);
+    case undefined:
+      // No SQLSTATE: the endpoint itself did not answer as it should, perhaps after the database had done it all.
+      return unavailable(
+        "The database did not answer. A write may have been done: send it again with the same Idempotency-Key, or look first.",
+        more,
+      );
   }
   // An amount that adds up to more than its column holds.
   if (error.code === "22003") {

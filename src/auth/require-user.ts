@@ -31,7 +31,7 @@ export const requireUser = (role: "viewer" | "editor" | "admin"): MiddlewareHand
     const session = `${caller.sessionId} ${caller.tokenVersion}`;
     if (Date.now() < (over.get(session) ?? 0)) throw sessionOver();
     c.set("caller", caller);
-    c.set("db", createDb(c.var.settings.databaseUrl, c.var.timing, guard(caller, role, c.var.requestId)));
+    c.set("db", createDb(c.var.settings.databaseUrl, c.var.timing, { guard: [guard(caller, role, c.var.requestId)] }));
     await next();
     if (isSessionOver(c.error)) {
       if (over.size >= mostRemembered) over.clear();

@@ -85,8 +85,22 @@ export interface Timing {
   roundTrips: number;
 }
 
-/** The database at `url`, whose cost `timing` counts; `guard`, if given, comes first in every batch. */
-export function createDb(url: string, timing: Timing = { milliseconds: 0, roundTrips: 0 }, ...guard: Statement[]): Db {
+/**
+ * How long a round trip may take. The database ends a statement after 5 s (tools/roles.ts) and says so; the rest is for a
+ * compute that has to wake first. Who gives no answer at all by then gives none.
+ */
+const patienceMilliseconds = 8000;
+
+/**
+ * The database at `url`, whose cost `timing` counts; `guard` comes first in every batch. A round trip without an answer in
+ * `patience` milliseconds fails with a NeonDbError that has no code, as every failure to reach it does: whether its writes
+ * were done is then not known.
+ */
+export function createDb(
+  url: string,
+  timing: Timing = { milliseconds: 0, roundTrips: 0 },
+  { guard = [], patience = patienceMilliseconds }: { guard?: readonly Statement[]; patience?: number } = {},
+): Db {
   const send = async (
     statements: Statement[],
     mode: { isolationLevel: "RepeatableRead" | "ReadCommitted"; readOnly: boolean },
@@ -97,9 +111,12 @@ export function createDb(url: string, timing: Timing = { milliseconds: 0, roundT
     try {
       const results = await sql.transaction(
         batch.map((statement) => sql.query(statement.text, statement.params, { types: asText })),
-        mode,
+        { ...mode, fetchOptions: { signal: AbortSignal.timeout(patience) } },
       );
       return results.slice(guard.length) as Row[][];
+    } catch (error) {
+      // The driver wraps what keeps an answer from beginning, and not what breaks it off.
+      throw error instanceof NeonDbError ? error : new NeonDbError(`The answer broke off: ${error}`);
     } finally {
       timing.milliseconds += performance.now() - started;
       timing.roundTrips += 1;

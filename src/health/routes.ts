@@ -2,6 +2,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import migrationJournal from "../../drizzle/meta/_journal.json" with { type: "json" };
 import packageJson from "../../package.json" with { type: "json" };
 import { backupFaults, backupState } from "../backup/state.ts";
+import { createDb } from "../db/client.ts";
 import { feature, guarded, json, noQuery, open } from "../openapi.ts";
 import { problems, unavailable } from "../problem.ts";
 import { type Check, DetailedHealth } from "./contract.ts";
@@ -45,7 +46,8 @@ export const healthRoutes = feature()
     async (c) => {
       const { probe } = c.req.valid("query");
       if (probe !== "live") {
-        await Promise.race([pingDatabase(c.var.db), tooLate()]).catch((cause: unknown) => {
+        const db = createDb(c.var.settings.databaseUrl, c.var.timing, { patience: patienceMilliseconds });
+        await pingDatabase(db).catch((cause: unknown) => {
           throw unavailable("The database does not answer.", { cause });
         });
       }
@@ -110,8 +112,3 @@ export const healthRoutes = feature()
       );
     },
   );
-
-const tooLate = () =>
-  new Promise<never>((_, reject) => {
-    setTimeout(() => reject(new Error(`no answer in ${patienceMilliseconds} ms`)), patienceMilliseconds);
-  });

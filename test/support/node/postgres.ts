@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { request as createRequest, createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,6 +50,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const inbox = webhookInbox();
   const control = createServer((request, response) => {
     if (request.url?.startsWith("/inbox/")) return void inbox(request, response);
+    if (request.url === "/sql") return void failingEndpoint(request, response, endpoint.port);
     turn = turn
       .then(async () => {
         const name = `test_${randomBytes(6).toString("hex")}`;
@@ -104,4 +105,28 @@ function webhookInbox() {
     posts.set(pathname, [...kept, JSON.parse(Buffer.concat(chunks).toString("utf8"))]);
     response.end();
   };
+}
+
+/** A Neon endpoint with the fault that the connection string's `application_name` asks for; the database is behind it. */
+async function failingEndpoint(request: IncomingMessage, response: ServerResponse, port: number) {
+  const { "neon-connection-string": url = "", ...headers } = request.headers;
+  const begin = () => response.writeHead(200, { "Content-Type": "application/json" }).write('{"results":[');
+  switch (new URL(String(url)).searchParams.get("application_name")) {
+    case "never-answers":
+      return;
+    case "stalls":
+      return void begin();
+    case "breaks-off":
+      begin();
+      return void response.destroy();
+    case "loses-the-answer": {
+      const passed = { host: "127.0.0.1", port, path: "/sql", method: "POST" };
+      const toDatabase = createRequest({ ...passed, headers: { ...headers, "neon-connection-string": url } });
+      toDatabase.on("response", (answer) => answer.resume());
+      request.pipe(toDatabase);
+      return;
+    }
+    default:
+      response.writeHead(500).end();
+  }
 }
