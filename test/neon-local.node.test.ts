@@ -287,6 +287,40 @@ describe.each(servers)("the local Neon endpoint on $name", ({ binaries }) => {
     expect(Math.max(...answers.map(([row]) => row?.sessions))).toBeLessThanOrEqual(8);
   });
 
+  it("cancels the statements of a caller who goes away, and never begins those that waited", async () => {
+    const sql = neon(url());
+    await sql`CREATE TABLE IF NOT EXISTS given_up (id int)`;
+    const superuser = new pg.Client(cluster.superuserUrl);
+    await superuser.connect();
+    const sleeping = async () => {
+      const asleep = `SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(61)%' AND state = 'active' AND pid <> pg_backend_pid()`;
+      return (await superuser.query(asleep)).rowCount;
+    };
+    const caller = new AbortController();
+    const fetchOptions = { signal: caller.signal };
+    const reader = neon(url("reader", "reader-password"), { fetchOptions });
+    const calls = Array.from({ length: 8 }, () => refusal(reader.query("SELECT pg_sleep(61)")));
+    await expect.poll(sleeping, { timeout: 10_000 }).toBe(8);
+    // Its connections are all taken: this one waits for its turn.
+    calls.push(refusal(reader.query("SELECT pg_sleep(61), 'waited'")));
+    caller.abort();
+    await Promise.all(calls);
+    await expect.poll(sleeping, { timeout: 10_000 }).toBe(0);
+    expect(await neon(url("reader", "reader-password"))`SELECT 1 AS one`).toEqual([{ one: 1 }]);
+    const transaction = new AbortController();
+    const written = refusal(
+      sql.transaction([sql`INSERT INTO given_up VALUES (1)`, sql`SELECT pg_sleep(61)`], {
+        fetchOptions: { signal: transaction.signal },
+      }),
+    );
+    await expect.poll(sleeping, { timeout: 10_000 }).toBe(1);
+    transaction.abort();
+    await written;
+    await expect.poll(sleeping, { timeout: 10_000 }).toBe(0);
+    expect(await sql`SELECT FROM given_up`).toEqual([]);
+    await superuser.end();
+  });
+
   it("lets go of a database that is not used any more", async () => {
     const superuser = new pg.Client(cluster.superuserUrl);
     await superuser.connect();

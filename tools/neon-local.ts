@@ -276,6 +276,19 @@ async function connectUpstream({ host, port, ssl }: NeonLocalOptions["upstream"]
   return secured;
 }
 
+/** How the server knows a session of pg's client: parts that its type declarations leave out. */
+interface Backend {
+  processID: number;
+  secretKey: number;
+}
+
+/** Cancels what a session is doing, by a connection of its own as the protocol wants it. */
+async function cancel(upstream: NeonLocalOptions["upstream"], { processID, secretKey }: Backend): Promise<void> {
+  const message = Buffer.alloc(16);
+  for (const [index, value] of [16, 80877102, processID, secretKey].entries()) message.writeInt32BE(value, index * 4);
+  (await connectUpstream(upstream)).on("error", () => {}).end(message);
+}
+
 /** The database that a client names in its start-up message; undefined until the message is complete. */
 function databaseOfStartup(bytes: Buffer): string | null | undefined {
   if (bytes.length < 8) return undefined;
@@ -328,9 +341,20 @@ export async function startNeonLocal(options: NeonLocalOptions): Promise<NeonLoc
     return pool;
   }
 
-  async function execute(to: Target, statements: Statement[]): Promise<StatementResult[]> {
+  /** `caller` is who waits for it: when that is closed the statements are cancelled, as Neon does. */
+  async function execute(to: Target, statements: Statement[], caller: ServerResponse): Promise<StatementResult[]> {
     const client = await poolOf(to).connect();
+    if (caller.destroyed) {
+      client.release();
+      throw new Refusal(499, "the caller went away");
+    }
     let lost = false;
+    const cancelWork = () => {
+      // It may arrive when these statements are done, so no others must run on this connection.
+      lost = true;
+      void cancel(upstream, client as unknown as Backend).catch(() => {});
+    };
+    caller.once("close", cancelWork);
     const onError = () => {
       lost = true;
     };
@@ -351,7 +375,7 @@ export async function startNeonLocal(options: NeonLocalOptions): Promise<NeonLoc
     try {
       const results = await new Promise<StatementResult[]>((fulfil, reject) => {
         client.query(new Pipeline(statements, { fulfil, reject }));
-      });
+      }).finally(() => caller.off("close", cancelWork));
       void tidy((client as unknown as { getTransactionStatus(): string }).getTransactionStatus() !== "I");
       return results;
     } catch (error) {
@@ -368,12 +392,12 @@ export async function startNeonLocal(options: NeonLocalOptions): Promise<NeonLoc
       count(to.database);
       const queries = (body as { queries?: unknown } | null)?.queries;
       if (queries === undefined) {
-        const [result] = await execute(to, [statementOf(body)]);
+        const [result] = await execute(to, [statementOf(body)], response);
         return answer(response, 200, result);
       }
       if (!Array.isArray(queries)) throw new Refusal(400, '"queries" is not an array');
       const statements = [beginStatement(request), ...queries.map(statementOf), { text: "COMMIT", values: [] }];
-      const results = await execute(to, statements);
+      const results = await execute(to, statements, response);
       answer(response, 200, { results: results.slice(1, -1) });
     } catch (error) {
       const { status, body } = failureOf(error);
