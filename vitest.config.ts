@@ -22,9 +22,15 @@ export default defineConfig(({ mode }) => ({
             const { FUZZ_SEED = "", FUZZ_RUNS = "" } = process.env;
             return {
               wrangler: { configPath: "./wrangler.toml" },
-              // The least work that there is for a password.
+              // The least work that there is for a password, and no line for every request.
               miniflare: {
-                bindings: { TEST_CONTROL_URL: inject("controlUrl"), BCRYPT_COST: "10", FUZZ_SEED, FUZZ_RUNS },
+                bindings: {
+                  TEST_CONTROL_URL: inject("controlUrl"),
+                  BCRYPT_COST: "10",
+                  LOG_LEVEL: "error",
+                  FUZZ_SEED,
+                  FUZZ_RUNS,
+                },
               },
             };
           }),

@@ -1,4 +1,5 @@
 import { settings } from "./env.ts";
+import { log } from "./log.ts";
 
 export type AlertKind =
   | "backup-failed"
@@ -24,12 +25,12 @@ export async function alert(
   text: string,
   details: Record<string, unknown> = {},
 ): Promise<void> {
-  console.error(JSON.stringify({ level: "error", alert: kind, text, ...details }));
+  log(env, "error", "alert", { alert: kind, text, ...details });
   const { alertWebhookUrl, environment } = await settings(env);
   if (alertWebhookUrl === undefined) return;
   const at = new Date().toISOString();
   if (!(await claim(env.BACKUPS, kind, at))) return;
-  const delivered = await deliver(alertWebhookUrl, { text, kind, environment, at, details });
+  const delivered = await deliver(env, alertWebhookUrl, { text, kind, environment, at, details });
   if (!delivered) await release(env.BACKUPS, kind);
 }
 
@@ -54,11 +55,11 @@ async function release(bucket: R2Bucket, kind: AlertKind): Promise<void> {
   });
 }
 
-async function deliver(url: string, body: Record<string, unknown>): Promise<boolean> {
+async function deliver(env: Env, url: string, body: Record<string, unknown>): Promise<boolean> {
   for (let attempt = 0; ; attempt += 1) {
     const reason = await post(url, body);
     if (reason === undefined) return true;
-    console.error(JSON.stringify({ level: "error", alert_not_delivered: body.kind, attempt: attempt + 1, reason }));
+    log(env, "error", "alert-not-delivered", { alert: body.kind, attempt: attempt + 1, reason });
     if (attempt + 1 === tries) return false;
     await new Promise((resolve) => setTimeout(resolve, pauseMilliseconds[attempt]));
   }

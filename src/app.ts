@@ -13,6 +13,7 @@ import { exactJson } from "./exact-json.ts";
 import { exposedHeaders } from "./exposed-headers.ts";
 import { healthRoutes } from "./health/routes.ts";
 import { lineItemRoutes } from "./line-item/routes.ts";
+import { hearBatches, observed } from "./observe.ts";
 import { assertEveryRouteIsGuarded, openApiDocument } from "./openapi.ts";
 import { opsRoutes } from "./ops/routes.ts";
 import { poRoutes } from "./po/routes.ts";
@@ -37,6 +38,7 @@ const apiHeaders = secureHeaders({
 const app = new OpenAPIHono<AppEnv>();
 
 app.use(requestId({ limitLength: 100, headerName: "X-Request-Id" }));
+app.use(observed);
 app.use((c, next) => (/^\/docs(\/|$)/.test(c.req.path) ? docsHeaders : apiHeaders)(c, next));
 app.use(async function answerHeaders(c, next) {
   const started = performance.now();
@@ -49,7 +51,7 @@ app.use(async function answerHeaders(c, next) {
 });
 app.use(async function configured(c, next) {
   c.set("settings", await settings(c.env));
-  c.set("timing", { milliseconds: 0, roundTrips: 0 });
+  hearBatches(c);
   c.set("db", createDb(c.var.settings.databaseUrl, c.var.timing));
   await next();
 });

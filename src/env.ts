@@ -1,6 +1,7 @@
 import { base64url } from "jose";
 import { z } from "zod";
 import { type Db, isLoopback, type Timing } from "./db/client.ts";
+import { logLevels } from "./log.ts";
 
 declare global {
   /** Secrets that may be missing, so that wrangler.toml cannot require them. */
@@ -25,6 +26,8 @@ export interface AppEnv {
     db: Db;
     timing: Timing;
     caller: Caller;
+    /** Which problem the answer is; with its cause when the fault is ours. */
+    failure: { problem: string; cause: unknown } | undefined;
   };
 }
 
@@ -52,6 +55,8 @@ export interface Settings {
   /** Sizes that are alerted of; undefined: none. */
   databaseLimitBytes: number | undefined;
   bucketLimitBytes: number | undefined;
+  /** From here on a batch of statements is logged as slow. */
+  slowQueryMilliseconds: number;
 }
 
 /** A weak one is guessed at the database, which the whole internet reaches. */
@@ -139,6 +144,8 @@ const Variables = z.object({
   ),
   JWT_KEYS: keyList,
   JWT_EXPIRY: z.coerce.number().int().min(60).max(86_400),
+  // src/log.ts reads it where it writes.
+  LOG_LEVEL: z.enum(logLevels).default("info"),
   // Below 10 a stolen hash is guessed too fast (OWASP); above 14 one log-in takes over a second of CPU.
   BCRYPT_COST: z.coerce.number().int().min(10).max(14),
   CORS_ORIGINS: originList,
@@ -147,6 +154,7 @@ const Variables = z.object({
   ALERT_WEBHOOK_URL: webhookUrl.optional(),
   DATABASE_LIMIT_BYTES: limitBytes,
   BUCKET_LIMIT_BYTES: limitBytes,
+  SLOW_QUERY_MS: z.coerce.number().int().min(0).max(60_000).default(1000),
 });
 
 let checked: { from: string; settings: Promise<Settings> } | undefined;
@@ -208,5 +216,6 @@ async function check(env: Env): Promise<Settings> {
     alertWebhookUrl: variables.ALERT_WEBHOOK_URL,
     databaseLimitBytes: variables.DATABASE_LIMIT_BYTES,
     bucketLimitBytes: variables.BUCKET_LIMIT_BYTES,
+    slowQueryMilliseconds: variables.SLOW_QUERY_MS,
   };
 }

@@ -201,18 +201,23 @@ function asProblem(error: unknown): Problem {
   return new Problem("internal", undefined, { cause: error });
 }
 
-/** The error body of every failed request. A 5xx is logged here, once, with its cause; the caller never sees that. */
+/** The error body of every failed request. The request's line in the log has the cause of a 5xx; the caller never sees it. */
 export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
   const problem = asProblem(error);
-  const { status } = kinds[problem.kind];
-  // An error before the first middleware has no id yet.
-  const requestId = c.get("requestId") ?? crypto.randomUUID();
-  // Maintenance is meant: a line for every request would hide what is not.
-  if (status >= 500 && problem.kind !== "maintenance") {
-    logFailure(requestId, problem.kind, problem.cause ?? problem);
-  }
-  const body = problemBody(problem, requestId);
-  return c.body(JSON.stringify(body), status, { ...problem.headers, "Content-Type": "application/problem+json" });
+  c.set("failure", failureOf(problem));
+  const body = problemBody(problem, c.var.requestId);
+  return c.body(JSON.stringify(body), kinds[problem.kind].status, {
+    ...problem.headers,
+    "Content-Type": "application/problem+json",
+  });
+}
+
+/** What the log says of a request that failed: which problem it was, and its cause when the fault is ours. */
+export function failureOf(error: unknown): NonNullable<AppEnv["Variables"]["failure"]> {
+  const problem = asProblem(error);
+  // Maintenance is meant: it must not hide what is not.
+  const ours = kinds[problem.kind].status >= 500 && problem.kind !== "maintenance";
+  return { problem: problem.kind, cause: ours ? (problem.cause ?? problem) : undefined };
 }
 
 /** What a problem looks like to the caller. */
@@ -226,17 +231,6 @@ export function problemBody(problem: Problem, requestId: string): z.infer<typeof
     instance: `urn:request:${requestId}`,
     ...(problem.errors && { errors: problem.errors }),
   };
-}
-
-/** Logs what failed on our side, once. */
-export function logFailure(requestId: string, problem: string, cause: unknown): void {
-  console.error(JSON.stringify({ level: "error", request_id: requestId, problem, cause: describe(cause) }));
-}
-
-function describe(cause: unknown): Record<string, unknown> {
-  if (!(cause instanceof Error)) return { message: String(cause) };
-  const { code, constraint } = cause as { code?: unknown; constraint?: unknown };
-  return { name: cause.name, message: cause.message, code, constraint, stack: cause.stack };
 }
 
 type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 422;

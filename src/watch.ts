@@ -6,30 +6,38 @@ import { createDb } from "./db/client.ts";
 import { purgeIdempotencyKeys } from "./db/once.ts";
 import { settings } from "./env.ts";
 import { databaseBytes } from "./health/queries.ts";
+import { describe, log } from "./log.ts";
+import { loggedBatches } from "./observe.ts";
 
 /**
- * The hourly cron: says what is wrong, also when nobody asks, and clears up. Throws what it could not find out, when all
- * else is done.
+ * The hourly cron: says what is wrong, also when nobody asks, and clears up. Answers what it found; throws what it could
+ * not find out, when all else is done.
  */
-export async function watch(env: Env): Promise<void> {
-  const { databaseUrl, databaseLimitBytes, bucketLimitBytes } = await settings(env);
-  const db = createDb(databaseUrl);
+export async function watch(env: Env): Promise<Record<string, unknown>> {
+  const { databaseUrl, databaseLimitBytes, bucketLimitBytes, slowQueryMilliseconds } = await settings(env);
+  const heard = loggedBatches(env, slowQueryMilliseconds, () => ({ cron: "watch" }));
+  const db = createDb(databaseUrl, { milliseconds: 0, roundTrips: 0, heard });
+  const found: Record<string, unknown> = {};
   const results = await Promise.allSettled([watchBackups(env), watchDatabase(), watchBucket()]);
   const failed = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
   if (failed.length > 0) throw new AggregateError(failed, "the watch could not find out everything");
+  return found;
 
   async function watchDatabase() {
     const bytes = await databaseBytes(db).catch((error: unknown) => {
-      console.error(JSON.stringify({ level: "error", message: String(error) }));
+      log(env, "error", "database-down", { cause: describe(error) });
       return undefined;
     });
+    found.database_bytes = bytes;
     if (bytes === undefined) return alert(env, "database-down", "The database does not answer.");
     await tooLarge("database-size", "The database", bytes, databaseLimitBytes);
     await purgeIdempotencyKeys(db);
   }
 
   async function watchBucket() {
-    await tooLarge("bucket-size", "The bucket of the backups", await bucketBytes(env.BACKUPS), bucketLimitBytes);
+    const bytes = await bucketBytes(env.BACKUPS);
+    found.bucket_bytes = bytes;
+    await tooLarge("bucket-size", "The bucket of the backups", bytes, bucketLimitBytes);
   }
 
   async function tooLarge(kind: AlertKind, what: string, bytes: number, limit: number | undefined) {

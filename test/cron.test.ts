@@ -30,7 +30,7 @@ const variables = { ...env };
 let logged: string[] = [];
 beforeEach(() => {
   inbox = `${env.TEST_CONTROL_URL}inbox/${crypto.randomUUID()}`;
-  Object.assign(env, { ALERT_WEBHOOK_URL: inbox });
+  Object.assign(env, { ALERT_WEBHOOK_URL: inbox, LOG_LEVEL: "info" });
   Object.assign(source, { databaseUrl: database.backupUrl });
   logged = [];
   for (const method of ["log", "error"] as const)
@@ -41,7 +41,7 @@ beforeEach(() => {
 afterEach(async () => {
   vi.useRealTimers();
   vi.restoreAllMocks();
-  Object.assign(env, { DATABASE_URL: database.apiUrl, BACKUP_DATABASE_URL: database.backupUrl });
+  Object.assign(env, { DATABASE_URL: database.apiUrl, BACKUP_DATABASE_URL: database.backupUrl, LOG_LEVEL: "error" });
   for (const name of ["ALERT_WEBHOOK_URL", "DATABASE_LIMIT_BYTES", "BUCKET_LIMIT_BYTES"]) {
     if (!(name in variables)) Reflect.deleteProperty(env, name);
   }
@@ -92,6 +92,12 @@ describe("the nightly cron", () => {
     const BACKUP_DATABASE_URL = database.backupUrl.replace(/:[^:@/]+@/, ":wrong-secret-and-long@");
     Object.assign(env, { BACKUP_DATABASE_URL });
     await expect(nightly()).rejects.toThrow(/password authentication failed/);
+    expect(JSON.parse(logged.at(-1) ?? "")).toMatchObject({
+      level: "error",
+      event: "cron",
+      ok: false,
+      cause: { message: expect.stringContaining("password authentication failed") },
+    });
     expect(await listBackupIds(env.BACKUPS)).toEqual(["2025-11-30", "2026-11-17"]);
     await expect(nightly()).rejects.toThrow();
     const alerts = await sent();
@@ -118,11 +124,17 @@ describe("the nightly cron", () => {
     const lines = logged.map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(lines[0]).toMatchObject({
       level: "info",
+      event: "backup",
       backup: "2026-11-25",
       table: expect.any(String),
       rows: expect.any(Number),
     });
     expect(lines.at(-1)).toMatchObject({
+      level: "info",
+      event: "cron",
+      cron: "0 2 * * *",
+      ok: true,
+      ms: expect.any(Number),
       backup: "2026-11-25",
       bytes: expect.any(Number),
       message: "complete, and read back",
@@ -151,6 +163,23 @@ describe("the hourly watch", () => {
     ).rejects.toThrow();
     await hourly();
     expect(await kinds()).toEqual(["backup-stale", "backup-stale", "backup-failed"]);
+  });
+
+  it("leaves one line that says what it found", async () => {
+    await nightly();
+    logged = [];
+    await hourly();
+    expect(logged.map((line) => JSON.parse(line))).toEqual([
+      {
+        level: "info",
+        event: "cron",
+        cron: "30 * * * *",
+        ok: true,
+        ms: expect.any(Number),
+        database_bytes: expect.any(Number),
+        bucket_bytes: expect.any(Number),
+      },
+    ]);
   });
 
   it("forgets the idempotency keys of more than a day ago", async () => {

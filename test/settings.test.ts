@@ -33,6 +33,7 @@ describe("the Worker's settings", () => {
       backupDatabaseUrl: good.BACKUP_DATABASE_URL,
       alertWebhookUrl: undefined,
       databaseLimitBytes: undefined,
+      slowQueryMilliseconds: 1000,
       accessTokenSeconds: 900,
       bcryptCost: 12,
       corsOrigins: [],
@@ -59,6 +60,8 @@ describe("the Worker's settings", () => {
     ["open, as nothing says otherwise", { MAINTENANCE: "" }],
     ["a webhook", { ALERT_WEBHOOK_URL: "https://hooks.example/T0/B0/x" }],
     ["a webhook on this machine", { ENVIRONMENT: "development", ALERT_WEBHOOK_URL: "http://127.0.0.1:9/x" }],
+    ["a log of everything", { LOG_LEVEL: "debug" }],
+    ["a shorter patience with the database", { SLOW_QUERY_MS: "250" }],
     ["limits of sizes", { DATABASE_LIMIT_BYTES: "536870912", BUCKET_LIMIT_BYTES: "1" }],
   ])("may be %s", async (_case, changes) => {
     await expect(check(changes)).resolves.toMatchObject({});
@@ -117,6 +120,8 @@ describe("the Worker's settings", () => {
     ["a webhook on this machine", "ALERT_WEBHOOK_URL", { ALERT_WEBHOOK_URL: `http://127.0.0.1/${secret}` }],
     ["a limit in words", "DATABASE_LIMIT_BYTES", { DATABASE_LIMIT_BYTES: secret }],
     ["a limit of nothing", "BUCKET_LIMIT_BYTES", { BUCKET_LIMIT_BYTES: "0" }],
+    ["another level of the log", "LOG_LEVEL", { LOG_LEVEL: secret }],
+    ["a time in words", "SLOW_QUERY_MS", { SLOW_QUERY_MS: secret }],
     ["no keys", "JWT_KEYS", { JWT_KEYS: undefined }],
     ["the example's key", "JWT_KEYS", { JWT_KEYS: keys({ kid: "2026-11", key: "PASTE-43-CHARACTERS-HERE" }) }],
     ["an empty text as keys", "JWT_KEYS", { JWT_KEYS: "" }],

@@ -53,8 +53,8 @@ Environment:
   OWNER_DATABASE_URL  use this PostgreSQL (15 to 18) instead of the embedded one: the URL of a role with CREATEROLE
                       that owns the database. With --allow-remote also DATABASE_URL (nexgen_api) and
                       BACKUP_DATABASE_URL (nexgen_backup)
-  JWT_EXPIRY, BCRYPT_COST, LOG_LEVEL, CORS_ORIGINS, MAINTENANCE, ALERT_WEBHOOK_URL, SENTRY_DSN, DATABASE_LIMIT_BYTES,
-  BUCKET_LIMIT_BYTES  as for the Worker
+  JWT_EXPIRY, BCRYPT_COST, LOG_LEVEL, CORS_ORIGINS, MAINTENANCE, ALERT_WEBHOOK_URL, SENTRY_DSN, SLOW_QUERY_MS,
+  DATABASE_LIMIT_BYTES, BUCKET_LIMIT_BYTES  as for the Worker
 
 Exit code: 130, 143 or 129 after Ctrl-C, SIGTERM or SIGHUP; 1 when something failed.`,
   )
@@ -263,7 +263,8 @@ async function startWorker(stack: Stack, port: number, envFile: string): Promise
   // wrangler prefers its environment to the file; ENVIRONMENT is wrangler.toml's alone.
   for (const name of ["DATABASE_URL", "BACKUP_DATABASE_URL", "JWT_KEYS", "ENVIRONMENT", "OWNER_DATABASE_URL"])
     delete environment[name];
-  const optional = ["MAINTENANCE", "ALERT_WEBHOOK_URL", "SENTRY_DSN", "DATABASE_LIMIT_BYTES", "BUCKET_LIMIT_BYTES"];
+  const limits = ["SLOW_QUERY_MS", "DATABASE_LIMIT_BYTES", "BUCKET_LIMIT_BYTES"];
+  const optional = ["MAINTENANCE", "ALERT_WEBHOOK_URL", "SENTRY_DSN", ...limits];
   const variables = optional.flatMap((name) => {
     const value = process.env[name];
     return value ? ["--var", `${name}:${value}`] : [];

@@ -1,33 +1,33 @@
 import { alert } from "../alert.ts";
 import { settings } from "../env.ts";
+import { log } from "../log.ts";
 import { AlreadyRunning } from "./lock.ts";
 import { kept } from "./retention.ts";
 import { reasonOf, runBackup, today } from "./run.ts";
 import { findManifest, listBackupIds, manifestKey } from "./store.ts";
 
 const logEveryMilliseconds = 10_000;
-const log = (entry: Record<string, unknown>) => console.log(JSON.stringify({ level: "info", ...entry }));
 
 /** The nightly cron: one backup per UTC date, however often and late it fires. Throws when the backup failed. */
-export async function nightlyBackup(env: Env): Promise<void> {
+export async function nightlyBackup(env: Env): Promise<Record<string, unknown>> {
   const { backupDatabaseUrl } = await settings(env);
   const bucket = env.BACKUPS;
   let lastLog = 0;
   try {
-    if (await findManifest(bucket, today())) return log({ backup: today(), message: "there is one of today already" });
+    if (await findManifest(bucket, today())) return { backup: today(), message: "there is one of today already" };
     const made = await runBackup(
       { bucket, databaseUrl: backupDatabaseUrl },
       (now) => {
         if (Date.now() - lastLog < logEveryMilliseconds) return;
         lastLog = Date.now();
-        log({ backup: today(), ...now });
+        log(env, "info", "backup", { backup: today(), ...now });
       },
       () => prune(bucket),
     );
     const { id, bytes, uncompressed_bytes, duration_ms } = made;
-    log({ backup: id, bytes, uncompressed_bytes, duration_ms, message: "complete, and read back" });
+    return { backup: id, bytes, uncompressed_bytes, duration_ms, message: "complete, and read back" };
   } catch (error) {
-    if (error instanceof AlreadyRunning) return log({ backup: today(), message: error.message });
+    if (error instanceof AlreadyRunning) return { backup: today(), message: error.message };
     await alert(env, "backup-failed", `The backup of ${today()} failed: ${reasonOf(error)}`);
     throw error;
   }

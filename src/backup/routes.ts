@@ -1,6 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { AppEnv } from "../env.ts";
+import { log } from "../log.ts";
 import { feature, guarded, json, noQuery } from "../openapi.ts";
 import { openWalk, pageQuery } from "../page.ts";
 import { Problem, ProblemBody, problemBody, problems } from "../problem.ts";
@@ -85,7 +86,7 @@ function linesOf(c: Context<AppEnv>, lock: Lock): ReadableStream<Uint8Array> {
       const run = runUnder(lock, source, say, () => prune(bucket))
         .then((made) => describeBackup(bucket, made))
         .catch((error: unknown) => {
-          console.error(JSON.stringify({ level: "error", request_id: c.var.requestId, backup: reasonOf(error) }));
+          log(c.env, "error", "backup", { request_id: c.var.requestId, reason: reasonOf(error) });
           return problemBody(new Problem("backup-failed", reasonOf(error)), c.var.requestId);
         })
         .then((last) => {

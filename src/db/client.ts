@@ -83,6 +83,8 @@ const rolledBackByOthers = (error: unknown) =>
 export interface Timing {
   milliseconds: number;
   roundTrips: number;
+  /** Is told of every batch when it has ended, well or not. */
+  heard?: (milliseconds: number, batch: readonly Statement[]) => void;
 }
 
 /**
@@ -118,8 +120,10 @@ export function createDb(
       // The driver wraps what keeps an answer from beginning, and not what breaks it off.
       throw error instanceof NeonDbError ? error : new NeonDbError(`The answer broke off: ${error}`);
     } finally {
-      timing.milliseconds += performance.now() - started;
+      const milliseconds = performance.now() - started;
+      timing.milliseconds += milliseconds;
       timing.roundTrips += 1;
+      timing.heard?.(milliseconds, batch);
     }
   };
   return {

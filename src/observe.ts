@@ -1,0 +1,128 @@
+import type { Context, MiddlewareHandler } from "hono";
+import { matchedRoutes } from "hono/route";
+import type { Timing } from "./db/client.ts";
+import type { AppEnv } from "./env.ts";
+import { describe, log, tenths } from "./log.ts";
+import { failureOf } from "./problem.ts";
+
+/** What is sent piece by piece while it is made. */
+const streams = /^(text\/csv|application\/x-ndjson)\b/;
+
+/** Leaves one line in the log for each request: when it is answered, or, for a stream, when its body has ended. */
+export const observed: MiddlewareHandler<AppEnv> = async function observed(c, next) {
+  const started = performance.now();
+  const since = () => tenths(performance.now() - started);
+  c.set("timing", { milliseconds: 0, roundTrips: 0 });
+  await next();
+  const ms = since();
+  const { body, headers } = c.res;
+  if (body === null || c.req.method === "HEAD" || !streams.test(headers.get("Content-Type") ?? "")) {
+    logRequest(c, { ms });
+    return;
+  }
+  const told = countedStream(body, ({ bytes, brokeOff, cause }) => {
+    if (cause !== undefined) c.set("failure", failureOf(cause));
+    logRequest(c, { ms, body_ms: since(), bytes, broke_off: brokeOff || undefined });
+  });
+  c.res = new Response(told, c.res);
+};
+
+/** Logs the slow batches of this request from now on. */
+export function hearBatches(c: Context<AppEnv>): void {
+  const of = () => ({ request_id: c.var.requestId, route: routeOf(c) });
+  c.var.timing.heard = loggedBatches(c.env, c.var.settings.slowQueryMilliseconds, of);
+}
+
+const longestText = 200;
+const mostStatements = 20;
+
+/**
+ * Logs what the database took long for, `of` which request or cron: how its statements begin, which are ours, and never
+ * their parameters. At LOG_LEVEL debug it logs every batch.
+ */
+export function loggedBatches(
+  env: Env,
+  slowMilliseconds: number,
+  of: () => Record<string, unknown>,
+): NonNullable<Timing["heard"]> {
+  return (milliseconds, batch) => {
+    const slow = milliseconds >= slowMilliseconds;
+    if (!slow && env.LOG_LEVEL !== "debug") return;
+    const statements = batch
+      .slice(0, mostStatements)
+      .map(({ text }) => text.replace(/\s+/g, " ").trim().slice(0, longestText));
+    log(env, slow ? "warn" : "debug", slow ? "slow-query" : "query", { ...of(), ms: tenths(milliseconds), statements });
+  };
+}
+
+interface Answered {
+  /** Until the answer began. */
+  ms: number;
+  /** Until a stream's end. */
+  body_ms?: number;
+  bytes?: number;
+  broke_off?: true | undefined;
+}
+
+function logRequest(c: Context<AppEnv>, answered: Answered): void {
+  const { status } = c.res;
+  const { problem, cause } = c.var.failure ?? {};
+  const { milliseconds, roundTrips } = c.var.timing;
+  // Undefined without Cloudflare in front.
+  const { colo, country } = (c.req.raw.cf ?? {}) as { colo?: string; country?: string };
+  log(c.env, cause === undefined ? "info" : "error", "request", {
+    request_id: c.var.requestId,
+    method: c.req.method,
+    route: routeOf(c),
+    user_id: c.var.caller?.userId,
+    status,
+    ...answered,
+    db_ms: tenths(milliseconds),
+    round_trips: roundTrips,
+    problem,
+    cause: cause === undefined ? undefined : describe(cause),
+    colo,
+    country,
+  });
+}
+
+/** As in the OpenAPI document, such as /po/{po_id}; undefined for a path that is none of ours. */
+const routeOf = (c: Context<AppEnv>): string | undefined =>
+  matchedRoutes(c)
+    .find(({ method }) => method !== "ALL")
+    ?.path.replace(/:(\w+)(\{[^/]+\})?/g, "{$1}");
+
+/** The same bytes; `ended` hears once how many there were, and why there are no more. */
+function countedStream(
+  body: ReadableStream<Uint8Array>,
+  ended: (end: { bytes: number; brokeOff: boolean; cause?: unknown }) => void,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  let bytes = 0;
+  let over = false;
+  const end = (how: { brokeOff: boolean; cause?: unknown }) => {
+    // Whoever has gone away hears no more: that a piece comes too late then is nobody's fault.
+    if (!over) ended({ bytes, ...how });
+    over = true;
+  };
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) {
+          controller.close();
+          return end({ brokeOff: false });
+        }
+        bytes += value.byteLength;
+        controller.enqueue(value);
+      } catch (cause) {
+        end({ brokeOff: true, cause });
+        throw cause;
+      }
+    },
+    async cancel(reason) {
+      end({ brokeOff: true });
+      await reader.cancel(reason);
+    },
+  });
+}
