@@ -1,6 +1,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
-import type { Timing } from "./db/client.ts";
+import { type AlertKind, alert } from "./alert.ts";
+import { isDatabaseDown, type Timing } from "./db/client.ts";
 import type { AppEnv } from "./env.ts";
 import { describe, log, tenths } from "./log.ts";
 import { failureOf } from "./problem.ts";
@@ -8,7 +9,10 @@ import { failureOf } from "./problem.ts";
 /** What is sent piece by piece while it is made. */
 const streams = /^(text\/csv|application\/x-ndjson)\b/;
 
-/** Leaves one line in the log for each request: when it is answered, or, for a stream, when its body has ended. */
+/**
+ * Leaves one line in the log for each request, when it is answered or, for a stream, when its body has ended; and alerts of
+ * what should not have been.
+ */
 export const observed: MiddlewareHandler<AppEnv> = async function observed(c, next) {
   const started = performance.now();
   const since = () => tenths(performance.now() - started);
@@ -17,12 +21,11 @@ export const observed: MiddlewareHandler<AppEnv> = async function observed(c, ne
   const ms = since();
   const { body, headers } = c.res;
   if (body === null || c.req.method === "HEAD" || !streams.test(headers.get("Content-Type") ?? "")) {
-    logRequest(c, { ms });
-    return;
+    return recordRequest(c, { ms });
   }
   const told = countedStream(body, ({ bytes, brokeOff, cause }) => {
     if (cause !== undefined) c.set("failure", failureOf(cause));
-    logRequest(c, { ms, body_ms: since(), bytes, broke_off: brokeOff || undefined });
+    recordRequest(c, { ms, body_ms: since(), bytes, broke_off: brokeOff || undefined });
   });
   c.res = new Response(told, c.res);
 };
@@ -62,6 +65,27 @@ interface Answered {
   body_ms?: number;
   bytes?: number;
   broke_off?: true | undefined;
+}
+
+function recordRequest(c: Context<AppEnv>, answered: Answered): void {
+  logRequest(c, answered);
+  alertOfRequest(c, answered);
+}
+
+const longAnswerMilliseconds = 5000;
+
+/** Tells the operator what no request should be. Nobody waits for it. */
+function alertOfRequest(c: Context<AppEnv>, { ms }: Answered): void {
+  // Without settings there is no address to tell; the line in the log says which is wrong.
+  if (c.var.settings === undefined) return;
+  const { problem, cause } = c.var.failure ?? {};
+  const route = routeOf(c);
+  const what = `${c.req.method} ${route ?? "(no route)"}`;
+  const send = (kind: AlertKind, text: string) =>
+    c.executionCtx.waitUntil(alert(c.env, kind, text, { request_id: c.var.requestId, route, problem, ms }));
+  if (isDatabaseDown(cause)) send("database-down", `The database does not answer: ${what} failed.`);
+  else if (cause !== undefined) send("server-error", `${what} failed: ${problem}.`);
+  else if (ms > longAnswerMilliseconds) send("slow-answer", `${what} took ${(ms / 1000).toFixed(1)} s to answer.`);
 }
 
 function logRequest(c: Context<AppEnv>, answered: Answered): void {

@@ -1,4 +1,5 @@
 import { type AlertKind, alert } from "./alert.ts";
+import { failedLogIns } from "./auth/queries.ts";
 import { buryDeadRun } from "./backup/run.ts";
 import { backupFaults, backupState } from "./backup/state.ts";
 import { bucketBytes } from "./backup/store.ts";
@@ -8,6 +9,9 @@ import { settings } from "./env.ts";
 import { databaseBytes } from "./health/queries.ts";
 import { describe, log } from "./log.ts";
 import { loggedBatches } from "./observe.ts";
+
+/** So many pairs of account and address whose log-in failed within an hour, and did not succeed after that, are no accident. */
+const suspectPairs = 20;
 
 /**
  * The hourly cron: says what is wrong, also when nobody asks, and clears up. Answers what it found; throws what it could
@@ -24,12 +28,18 @@ export async function watch(env: Env): Promise<Record<string, unknown>> {
   return found;
 
   async function watchDatabase() {
-    const bytes = await databaseBytes(db).catch((error: unknown) => {
+    const state = await Promise.all([databaseBytes(db), failedLogIns(db)]).catch((error: unknown) => {
       log(env, "error", "database-down", { cause: describe(error) });
       return undefined;
     });
+    if (state === undefined) return alert(env, "database-down", "The database does not answer.");
+    const [bytes, { pairs, accounts, sources }] = state;
     found.database_bytes = bytes;
-    if (bytes === undefined) return alert(env, "database-down", "The database does not answer.");
+    found.failed_log_ins = pairs;
+    if (pairs >= suspectPairs) {
+      const text = `In the last hour ${accounts} accounts were tried in vain from ${sources} addresses.`;
+      await alert(env, "sign-in-attack", text, { pairs, accounts, sources });
+    }
     await tooLarge("database-size", "The database", bytes, databaseLimitBytes);
     await purgeIdempotencyKeys(db);
   }

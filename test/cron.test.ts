@@ -6,6 +6,7 @@ import type { Manifest } from "../src/backup/manifest.ts";
 import { findLastFailure, runBackup } from "../src/backup/run.ts";
 import { findManifest, listBackupIds, listKeys, manifestKey } from "../src/backup/store.ts";
 import worker from "../src/index.ts";
+import { insertAccount, logIn } from "./support/accounts.ts";
 import { signIn, sql } from "./support/api.ts";
 import { database } from "./support/database.ts";
 
@@ -178,6 +179,7 @@ describe("the hourly watch", () => {
         ms: expect.any(Number),
         database_bytes: expect.any(Number),
         bucket_bytes: expect.any(Number),
+        failed_log_ins: 0,
       },
     ]);
   });
@@ -244,6 +246,26 @@ describe("the hourly watch", () => {
     expect(JSON.stringify(alerts)).not.toContain("secret-word");
   });
 
+  it("says that somebody tries many log-ins, and not that a few people mistyped", async () => {
+    await nightly();
+    const elsewhere = [...Array(19).keys()].map((i) => logIn(`made-up-${i}`, "guess", "203.0.113.9"));
+    await Promise.all(elsewhere);
+    const { username } = await insertAccount();
+    expect((await logIn(username, "mistyped", "203.0.113.10")).status).toBe(401);
+    expect((await logIn(username, "secret", "203.0.113.10")).status).toBe(200);
+    await hourly();
+    expect(await kinds()).toEqual([]);
+    await logIn(username, "guess", "203.0.113.9");
+    await hourly();
+    expect(await sent()).toMatchObject([{ kind: "sign-in-attack", details: { pairs: 20, accounts: 20, sources: 1 } }]);
+    expect(JSON.stringify([await sent(), logged])).not.toContain(username);
+    // What was more than an hour ago is over.
+    await sql(`UPDATE "Finances".login_attempt SET last_failed_at = last_failed_at - interval '61 minutes'`);
+    at("2026-11-25T03:30:00Z");
+    await hourly();
+    expect(await kinds()).toEqual(["sign-in-attack"]);
+  });
+
   it("compares sizes with the limits that are set, and with none where none is", async () => {
     await nightly();
     Object.assign(env, { DATABASE_LIMIT_BYTES: "1000", BUCKET_LIMIT_BYTES: "1000" });
@@ -258,15 +280,23 @@ describe("the hourly watch", () => {
   });
 });
 
+/** The hourly cron of another isolate, which remembers nothing. */
+async function hourlyElsewhere(): Promise<void> {
+  vi.resetModules();
+  const { default: other } = await import("../src/index.ts");
+  expect(other).not.toBe(worker);
+  await other.scheduled(createScheduledController({ cron: "30 * * * *" }), env);
+}
+
 describe("an alert", () => {
   it("is sent once per kind and hour, however many isolates notice", async () => {
-    await Promise.all([hourly(), hourly(), hourly()]);
+    await Promise.all([hourly(), hourly(), hourlyElsewhere(), hourlyElsewhere()]);
     expect(await kinds()).toEqual(["backup-stale"]);
     at("2026-11-25T02:59:59Z");
-    await hourly();
+    await Promise.all([hourly(), hourlyElsewhere()]);
     expect(await kinds()).toEqual(["backup-stale"]);
     at("2026-11-25T03:00:00Z");
-    await hourly();
+    await Promise.all([hourly(), hourlyElsewhere()]);
     expect(await kinds()).toEqual(["backup-stale", "backup-stale"]);
   });
 
@@ -287,7 +317,8 @@ describe("an alert", () => {
   it("stands in the log where there is no webhook", async () => {
     Reflect.deleteProperty(env, "ALERT_WEBHOOK_URL");
     await hourly();
-    expect(logged.join("\n")).toContain('"alert":"backup-stale"');
+    await hourly();
+    expect(logged.filter((line) => line.includes('"alert":"backup-stale"'))).toHaveLength(1);
     expect(await listKeys(env.BACKUPS, "alert/")).toEqual([]);
   });
 });

@@ -97,6 +97,28 @@ export async function forgetLogIns(db: Db, username: string, address: string | n
   await db.write(forget({ username, address }));
 }
 
+/** More are not looked at: then it is an attack in any case. */
+const mostFailures = 10_000;
+const failures = prepare(
+  () => sql`SELECT count(*) AS pairs, count(DISTINCT recent.username) AS accounts, count(DISTINCT recent.address) AS sources
+    FROM (
+      SELECT username, address FROM "Finances".login_attempt
+      -- '' is the account's own row.
+      WHERE last_failed_at > now() - interval '1 hour' AND address <> ''
+      ORDER BY last_failed_at DESC LIMIT ${sql.raw(String(mostFailures))}
+    ) recent`,
+);
+
+/**
+ * The pairs of account (there or not) and address that failed to log in within the last hour, and have not succeeded since:
+ * many from one address try many accounts, many of one account are guessed at from many addresses.
+ */
+export async function failedLogIns(db: Db): Promise<{ pairs: number; accounts: number; sources: number }> {
+  const [rows] = await db.read(failures({}));
+  const { pairs, accounts, sources } = rows?.[0] ?? {};
+  return { pairs: Number(pairs), accounts: Number(accounts), sources: Number(sources) };
+}
+
 const addSession = prepare<"session" | "user" | "hash" | "compared" | "seconds" | "address" | "agent" | "request">(
   () => sql`WITH added AS (
     INSERT INTO "Finances".refresh_session (id, user_id, token_hash, expires_at, address, user_agent)

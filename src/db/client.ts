@@ -79,6 +79,11 @@ export function compose(query: SQL): Statement {
 const rolledBackByOthers = (error: unknown) =>
   error instanceof NeonDbError && (error.code === "40P01" || error.code === "40001");
 
+/** Whether it is the database that is away, as far as `error` tells, and not one statement that failed. */
+export const isDatabaseDown = (error: unknown): boolean =>
+  // Without a SQLSTATE it was the endpoint that failed, or nobody was there in time.
+  error instanceof NeonDbError && (error.code === undefined || /^(08...|57P0[123]|53300)$/.test(error.code));
+
 /** What the database has cost one request so far. */
 export interface Timing {
   milliseconds: number;
