@@ -1,3 +1,4 @@
+import { recordPoint } from "./analytics.ts";
 import { nightlyBackup } from "./backup/nightly.ts";
 import { describe, log, tenths } from "./log.ts";
 import { watch } from "./watch.ts";
@@ -13,14 +14,17 @@ const jobs: Record<string, (env: Env) => Promise<Record<string, unknown>>> = {
 /** Throws for a cron that nobody knows: one that was renamed in wrangler.toml alone must not pass in silence. */
 export async function runCron(cron: string, env: Env): Promise<void> {
   const started = performance.now();
-  const since = () => tenths(performance.now() - started);
+  const ended = (ok: boolean, found: Record<string, unknown>) => {
+    const ms = tenths(performance.now() - started);
+    log(env, ok ? "info" : "error", "cron", { cron, ok, ms, ...found });
+    recordPoint(env, { event: "cron", route: cron, outcome: ok ? "ok" : "failed", ms });
+  };
   try {
     const job = jobs[cron];
     if (!job) throw new Error(`there is no job for the cron ${cron}`);
-    const done = await job(env);
-    log(env, "info", "cron", { cron, ok: true, ms: since(), ...done });
+    ended(true, await job(env));
   } catch (error) {
-    log(env, "error", "cron", { cron, ok: false, ms: since(), cause: describe(error) });
+    ended(false, { cause: describe(error) });
     throw error;
   }
 }

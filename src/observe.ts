@@ -1,6 +1,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { type AlertKind, alert } from "./alert.ts";
+import { recordPoint } from "./analytics.ts";
 import { isDatabaseDown, type Timing } from "./db/client.ts";
 import type { AppEnv } from "./env.ts";
 import { describe, log, tenths } from "./log.ts";
@@ -10,8 +11,8 @@ import { failureOf } from "./problem.ts";
 const streams = /^(text\/csv|application\/x-ndjson)\b/;
 
 /**
- * Leaves one line in the log for each request, when it is answered or, for a stream, when its body has ended; and alerts of
- * what should not have been.
+ * Leaves one line in the log and one point in Analytics Engine for each request, when it is answered or, for a stream, when
+ * its body has ended; and alerts of what should not have been.
  */
 export const observed: MiddlewareHandler<AppEnv> = async function observed(c, next) {
   const started = performance.now();
@@ -68,7 +69,38 @@ interface Answered {
 }
 
 function recordRequest(c: Context<AppEnv>, answered: Answered): void {
-  logRequest(c, answered);
+  const { method } = c.req;
+  const { status } = c.res;
+  const { problem, cause } = c.var.failure ?? {};
+  const route = routeOf(c);
+  const cost = { db_ms: tenths(c.var.timing.milliseconds), round_trips: c.var.timing.roundTrips };
+  // Undefined without Cloudflare in front.
+  const { colo, country } = (c.req.raw.cf ?? {}) as { colo?: string; country?: string };
+  log(c.env, cause === undefined ? "info" : "error", "request", {
+    request_id: c.var.requestId,
+    method,
+    route,
+    user_id: c.var.caller?.userId,
+    status,
+    ...answered,
+    ...cost,
+    problem,
+    cause: cause === undefined ? undefined : describe(cause),
+    colo,
+    country,
+  });
+  const outcome = `${Math.floor(status / 100)}xx`;
+  recordPoint(c.env, {
+    event: "request",
+    route: route ?? "(none)",
+    method,
+    outcome,
+    problem,
+    colo,
+    status,
+    ms: answered.ms,
+    ...cost,
+  });
   alertOfRequest(c, answered);
 }
 
@@ -86,28 +118,6 @@ function alertOfRequest(c: Context<AppEnv>, { ms }: Answered): void {
   if (isDatabaseDown(cause)) send("database-down", `The database does not answer: ${what} failed.`);
   else if (cause !== undefined) send("server-error", `${what} failed: ${problem}.`);
   else if (ms > longAnswerMilliseconds) send("slow-answer", `${what} took ${(ms / 1000).toFixed(1)} s to answer.`);
-}
-
-function logRequest(c: Context<AppEnv>, answered: Answered): void {
-  const { status } = c.res;
-  const { problem, cause } = c.var.failure ?? {};
-  const { milliseconds, roundTrips } = c.var.timing;
-  // Undefined without Cloudflare in front.
-  const { colo, country } = (c.req.raw.cf ?? {}) as { colo?: string; country?: string };
-  log(c.env, cause === undefined ? "info" : "error", "request", {
-    request_id: c.var.requestId,
-    method: c.req.method,
-    route: routeOf(c),
-    user_id: c.var.caller?.userId,
-    status,
-    ...answered,
-    db_ms: tenths(milliseconds),
-    round_trips: roundTrips,
-    problem,
-    cause: cause === undefined ? undefined : describe(cause),
-    colo,
-    country,
-  });
 }
 
 /** As in the OpenAPI document, such as /po/{po_id}; undefined for a path that is none of ours. */

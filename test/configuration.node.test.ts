@@ -16,6 +16,7 @@ interface Configuration {
   workers_dev: boolean;
   preview_urls: boolean;
   r2_buckets: { binding: string; bucket_name: string }[];
+  analytics_engine_datasets: { binding: string; dataset?: string }[];
   ratelimits: { name: string; namespace_id: string; simple: { limit: number; period: number } }[];
 }
 /** An environment of wrangler.toml as wrangler deploys it; development is the top level. */
@@ -51,6 +52,7 @@ it.each(environments)("has every binding, variable and limit in %s", (name) => {
   expect(resolved.r2_buckets.map(({ binding, bucket_name }) => [binding, bucket_name])).toEqual([
     ["BACKUPS", `nexgen-finance-backups-${name}`],
   ]);
+  expect(resolved.analytics_engine_datasets).toEqual([{ binding: "ANALYTICS", dataset: `nexgen_finance_${name}` }]);
   const times = name === "development" ? 10 : 1;
   // What src/rate-limit.ts says to whoever is turned away: test/rate-limit.test.ts.
   expect(resolved.ratelimits.map((each) => [each.name, each.simple])).toEqual([
