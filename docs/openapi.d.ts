@@ -192,7 +192,7 @@ export interface components {
        * @enum {string}
        */
       database: "up" | "not-checked";
-      /** @example 0.2.0 */
+      /** @example 0.3.0 */
       version: string;
     };
     Problem: {
@@ -231,14 +231,14 @@ export interface components {
        * @enum {string}
        */
       status: "ok" | "failing";
-      /** @example 0.2.0 */
+      /** @example 0.3.0 */
       version: string;
       checks: ({
           /**
            * @example backup_age
            * @enum {string}
            */
-          name: "migrations" | "backup_age" | "backup_run";
+          name: "migrations" | "connections" | "transactions" | "backup_age" | "backup_run";
           /**
            * @example ok
            * @enum {string}
@@ -258,6 +258,47 @@ export interface components {
          * @example 6
          */
         migrations: number;
+        largest_tables: {
+            /** @example client_po_line_item */
+            name: string;
+            /**
+             * @description With its indexes
+             * @example 8388608
+             */
+            bytes: number;
+          }[];
+        connections: {
+          /**
+           * @description Of clients, to the whole server
+           * @example 7
+           */
+          used: number;
+          /** @example 112 */
+          limit: number;
+          by_role: {
+              /** @example nexgen_api */
+              role: string;
+              /**
+               * @description `unknown` of those that the owner does not see into
+               * @example idle
+               */
+              state: string;
+              /** @example 5 */
+              count: number;
+            }[];
+        };
+        /**
+         * @description Of all that the owner sees; null for none
+         * @example 0.004
+         */
+        longest_transaction_seconds: number | null;
+      };
+      bucket: {
+        /**
+         * @description The backups and all that belongs to them
+         * @example 104857600
+         */
+        bytes: number;
       };
       backup: {
         /**

@@ -4,6 +4,7 @@ import { Backup, BackupPage, BackupProgress } from "../src/backup/contract.ts";
 import { takeLock } from "../src/backup/lock.ts";
 import type { Manifest } from "../src/backup/manifest.ts";
 import { findManifest, listKeys, manifestKey } from "../src/backup/store.ts";
+import { createDb } from "../src/db/client.ts";
 import { DetailedHealth } from "../src/health/contract.ts";
 import { ProblemBody } from "../src/problem.ts";
 import { call, read, signIn, sql } from "./support/api.ts";
@@ -171,6 +172,54 @@ describe("GET /health/detailed", () => {
     expect(good.failing).toEqual([]);
     expect(good.backup).toMatchObject({ newest_id: today(), running_since: null, last_failure: null });
     expect(good.database.bytes).toBeGreaterThan(1_000_000);
+  });
+
+  it("says how large tables and bucket are, and who is connected in which state, but not with what", async () => {
+    await post();
+    const secret = crypto.randomUUID();
+    const busy = createDb(database.ownerUrl).write({ text: "SELECT pg_sleep(2), $1::text", params: [secret] });
+    await vi.waitFor(async () => {
+      const { database: seen } = await health();
+      expect(seen.connections.by_role).toContainEqual({
+        role: "nexgen_owner",
+        state: "active",
+        count: expect.any(Number),
+      });
+      expect(seen.longest_transaction_seconds).toBeGreaterThan(1);
+    }, 5000);
+    const response = await call("/health/detailed", { token: await admin() });
+    expect(await response.text()).not.toMatch(new RegExp(`${secret}|pg_sleep`));
+    await busy;
+    const { database: seen, bucket } = await health();
+    expect(seen.connections.by_role).toContainEqual({ role: "nexgen_api", state: "active", count: expect.any(Number) });
+    expect(seen.connections.used).toBe(seen.connections.by_role.reduce((sum, { count }) => sum + count, 0));
+    expect(seen.connections.limit).toBe(Number((await sql("SHOW max_connections"))[0]?.max_connections));
+    expect(seen.largest_tables).toHaveLength(10);
+    const sizes = seen.largest_tables.map(({ bytes }) => bytes);
+    expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
+    const objects = (await env.BACKUPS.list()).objects.map(({ size }) => size);
+    expect(bucket.bytes).toBe(objects.reduce((sum, size) => sum + size, 0));
+  });
+
+  it.each<[string, string, string[]]>([
+    ["a transaction is older than 15 minutes", "('someone', 'idle in transaction', 1, 901)", ["transactions"]],
+    ["one is no older", "('someone', 'idle in transaction', 1, 900)", []],
+    ["the old one is a backup's", "('nexgen_backup', 'active', 1, 3600)", []],
+    ["more than nine tenths of the connections are taken", "('someone', 'idle', 181, NULL::float8)", ["connections"]],
+    ["as many as that are", "('someone', 'unknown', 180, NULL::float8)", []],
+  ])("is 503 only where something is wrong: %s", async (_case, row, failing) => {
+    await post();
+    const text = (body: string) =>
+      `CREATE OR REPLACE FUNCTION "Finances".connections(OUT role text, OUT state text, OUT connections integer, OUT oldest_transaction_seconds double precision)
+       RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ ${body} $$`;
+    const [was] = await sql(`SELECT pg_get_functiondef('"Finances".connections()'::regprocedure) AS text`);
+    const most = Number((await sql("SHOW max_connections"))[0]?.max_connections);
+    expect(most).toBe(200);
+    await sql(text(`VALUES ${row}`));
+    const { failing: found, checks } = await health();
+    await sql(String(was?.text));
+    expect(found).toEqual(failing);
+    for (const name of failing) expect(checks.find((each) => each.name === name)?.detail).toMatch(/^\w.+\.$/);
   });
 
   it("is 503 when the newest good backup is older than 26 hours", async () => {

@@ -197,10 +197,28 @@ describeServers("the roles", (server) => {
       );
       const names = callable.map(({ proname }) => proname);
       const meant =
-        "audit_value claim clear_expired_sessions count_log_in forget_log_ins guard kept_orphans purge_idempotency_keys refuse_closed".split(
+        "audit_value claim clear_expired_sessions connections count_log_in forget_log_ins guard kept_orphans purge_idempotency_keys refuse_closed".split(
           " ",
         );
       expect(names.toSorted()).toEqual(role === "nexgen_api" ? meant : []);
+    });
+
+    it("is told of others' connections in numbers alone, and of their state what the owner may see", async () => {
+      if (role !== "nexgen_api") return denied(role, `SELECT * FROM "Finances".connections()`);
+      const connected = async () =>
+        (await rows(as.nexgen_api, `SELECT * FROM "Finances".connections() WHERE role = 'nexgen_readonly'`)).map(
+          (each) => [Object.keys(each).join(" "), each.state],
+        );
+      const columns = "role state connections oldest_transaction_seconds";
+      expect(await connected()).toEqual([[columns, "unknown"]]);
+      await server.superuser("GRANT pg_monitor TO nexgen_owner");
+      expect(await connected()).toEqual([[columns, "idle"]]);
+      await server.superuser("REVOKE pg_monitor FROM nexgen_owner");
+      const { query } = await row(
+        as.nexgen_api,
+        "SELECT query FROM pg_stat_activity WHERE usename = 'nexgen_readonly'",
+      );
+      expect(query).toBe("<insufficient privilege>");
     });
 
     it("has its statement timeout, and no session left open in a transaction", async () => {

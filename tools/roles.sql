@@ -83,6 +83,8 @@ GRANT INSERT (id, user_id, token_hash, expires_at, address, user_agent),
 GRANT SELECT, UPDATE (answer) ON "Finances".idempotency_key TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".claim(text, text, text, bytea), "Finances".purge_idempotency_keys() TO nexgen_api;
 GRANT EXECUTE ON FUNCTION "Finances".guard(uuid, integer, integer, text, text) TO nexgen_api;
+-- Numbers of the server's connections, which a role sees of its own alone.
+GRANT EXECUTE ON FUNCTION "Finances".connections() TO nexgen_api;
 -- Failed log-ins are counted by these alone: whoever could write the counts could guess on.
 GRANT EXECUTE ON FUNCTION "Finances".count_log_in(text, text), "Finances".forget_log_ins(text, text),
   "Finances".clear_expired_sessions() TO nexgen_api;

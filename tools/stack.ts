@@ -306,6 +306,8 @@ async function ensureOwner(superuserUrl: string) {
     const exists = async (query: string) => (await client.query(query)).rowCount !== 0;
     const verb = (await exists("SELECT FROM pg_roles WHERE rolname = 'nexgen_owner'")) ? "ALTER" : "CREATE";
     await client.query(`${verb} ROLE nexgen_owner LOGIN CREATEROLE PASSWORD ${password}`);
+    // As at Neon, where the owner has it from neon_superuser.
+    await client.query("GRANT pg_monitor TO nexgen_owner");
     if (!(await exists(`SELECT FROM pg_database WHERE datname = '${databaseName}'`)))
       await client.query(`CREATE DATABASE ${databaseName} OWNER nexgen_owner`);
   } finally {

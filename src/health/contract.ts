@@ -7,7 +7,9 @@ const instant = z.iso
   .openapi({ format: "date-time", example: "2026-11-25T02:00:07.123Z", description: "UTC" });
 
 const Check = z.strictObject({
-  name: z.enum(["migrations", "backup_age", "backup_run"]).openapi({ example: "backup_age" }),
+  name: z
+    .enum(["migrations", "connections", "transactions", "backup_age", "backup_run"])
+    .openapi({ example: "backup_age" }),
   status: z.enum(["ok", "failing"]).openapi({ example: "ok" }),
   detail: z.string().max(1000).optional().openapi({ example: "There is no backup.", description: "What is failing" }),
 });
@@ -16,11 +18,43 @@ export type Check = z.infer<typeof Check>;
 export const DetailedHealth = z
   .strictObject({
     status: z.enum(["ok", "failing"]).openapi({ example: "ok", description: "`failing` as soon as one check is" }),
-    version: z.string().max(50).openapi({ example: "0.2.0" }),
+    version: z.string().max(50).openapi({ example: "0.3.0" }),
     checks: z.array(Check).max(10),
     database: z.strictObject({
       bytes: z.int().min(0).openapi({ example: 12_582_912 }),
       migrations: z.int().min(0).openapi({ example: 6, description: "How many were applied" }),
+      largest_tables: z
+        .array(
+          z.strictObject({
+            name: z.string().max(63).openapi({ example: "client_po_line_item" }),
+            bytes: z.int().min(0).openapi({ example: 8_388_608, description: "With its indexes" }),
+          }),
+        )
+        .max(10),
+      connections: z.strictObject({
+        used: z.int().min(0).openapi({ example: 7, description: "Of clients, to the whole server" }),
+        limit: z.int().min(1).openapi({ example: 112 }),
+        by_role: z
+          .array(
+            z.strictObject({
+              role: z.string().max(63).openapi({ example: "nexgen_api" }),
+              state: z
+                .string()
+                .max(50)
+                .openapi({ example: "idle", description: "`unknown` of those that the owner does not see into" }),
+              count: z.int().min(1).openapi({ example: 5 }),
+            }),
+          )
+          .max(200),
+      }),
+      longest_transaction_seconds: z
+        .number()
+        .min(0)
+        .nullable()
+        .openapi({ example: 0.004, description: "Of all that the owner sees; null for none" }),
+    }),
+    bucket: z.strictObject({
+      bytes: z.int().min(0).openapi({ example: 104_857_600, description: "The backups and all that belongs to them" }),
     }),
     backup: z.strictObject({
       newest_id: Day.nullable().openapi({ example: "2026-11-25" }),

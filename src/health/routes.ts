@@ -2,11 +2,12 @@ import { createRoute, z } from "@hono/zod-openapi";
 import migrationJournal from "../../drizzle/meta/_journal.json" with { type: "json" };
 import packageJson from "../../package.json" with { type: "json" };
 import { backupFaults, backupState } from "../backup/state.ts";
+import { bucketBytes } from "../backup/store.ts";
 import { createDb } from "../db/client.ts";
 import { feature, guarded, json, noQuery, open } from "../openapi.ts";
 import { problems, unavailable } from "../problem.ts";
 import { type Check, DetailedHealth } from "./contract.ts";
-import { databaseState, pingDatabase } from "./queries.ts";
+import { type Connections, databaseState, pingDatabase } from "./queries.ts";
 
 const Health = z
   .strictObject({
@@ -21,6 +22,19 @@ const patienceMilliseconds = 2500;
 
 /** The newest migration that this code was made for. */
 const expectedMigration = Math.max(...migrationJournal.entries.map((entry) => entry.when));
+
+/** Beyond this part of them the next ones may be refused. */
+const connectionsShare = 0.9;
+/** What keeps a transaction open for longer than 15 minutes has forgotten it: it holds up vacuum, and perhaps others. */
+const oldTransactionSeconds = 15 * 60;
+
+/** A backup reads for as long as it takes, and its own checks watch it. */
+function oldTransaction(connections: Connections[]): string | undefined {
+  const old = connections.find(
+    ({ role, transactionSeconds }) => role !== "nexgen_backup" && Number(transactionSeconds) > oldTransactionSeconds,
+  );
+  return old && `A transaction of ${old.role} is ${Math.round(Number(old.transactionSeconds) / 60)} minutes old.`;
+}
 
 const detailedProblems = problems(401, 403, 422);
 
@@ -80,8 +94,12 @@ export const healthRoutes = feature()
       },
     }),
     async (c) => {
-      const { bytes, migrations, newestMigration } = await databaseState(c.var.db);
-      const state = await backupState(c.env.BACKUPS);
+      const { bytes, migrations, newestMigration, mostConnections, connections, largestTables } = await databaseState(
+        c.var.db,
+      );
+      const [state, bucketSize] = await Promise.all([backupState(c.env.BACKUPS), bucketBytes(c.env.BACKUPS)]);
+      const used = connections.reduce((sum, { count }) => sum + count, 0);
+      const ages = connections.flatMap(({ transactionSeconds }) => transactionSeconds ?? []);
       const { newest, run, lastFailure } = state;
       const faults = backupFaults(state, Date.now());
       const check = (name: Check["name"], fault: string | undefined): Check =>
@@ -91,6 +109,13 @@ export const healthRoutes = feature()
           "migrations",
           newestMigration < expectedMigration ? "The database is behind: npm run db:migrate." : undefined,
         ),
+        check(
+          "connections",
+          used > mostConnections * connectionsShare
+            ? `${used} of ${mostConnections} connections are in use.`
+            : undefined,
+        ),
+        check("transactions", oldTransaction(connections)),
         check("backup_age", faults.find(({ kind }) => kind === "backup-stale")?.text),
         check("backup_run", faults.find(({ kind }) => kind === "backup-died" || kind === "backup-failed")?.text),
       ];
@@ -100,7 +125,18 @@ export const healthRoutes = feature()
           status: failing ? ("failing" as const) : ("ok" as const),
           version: packageJson.version,
           checks,
-          database: { bytes, migrations },
+          database: {
+            bytes,
+            migrations,
+            largest_tables: largestTables,
+            connections: {
+              used,
+              limit: mostConnections,
+              by_role: connections.map(({ role, state, count }) => ({ role, state, count })),
+            },
+            longest_transaction_seconds: ages.length > 0 ? Math.max(...ages) : null,
+          },
+          bucket: { bytes: bucketSize },
           backup: {
             newest_id: newest?.id ?? null,
             age_seconds: newest ? Math.floor((Date.now() - Date.parse(newest.started_at)) / 1000) : null,

@@ -35,6 +35,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const admin = new pg.Client({ connectionString: cluster.superuserUrl });
   await admin.connect();
   await admin.query(`CREATE ROLE nexgen_owner LOGIN CREATEROLE PASSWORD '${password}'`);
+  await admin.query("GRANT pg_monitor TO nexgen_owner");
   await admin.query(`CREATE DATABASE ${template} OWNER nexgen_owner`);
   const ownerUrl = `postgres://nexgen_owner:${password}@127.0.0.1:${cluster.port}/${template}`;
   await migrate(ownerUrl);
