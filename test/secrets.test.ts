@@ -76,7 +76,9 @@ it("no password, token, hash, key, address or database URL reaches the log or an
   Object.assign(env, { DATABASE_URL: databaseUrl });
 
   expect(lines.length).toBeGreaterThan(50);
-  expect(new Set(lines.map((line) => JSON.parse(line).event))).toEqual(new Set(["query", "request"]));
+  const events = new Set(lines.map((line) => JSON.parse(line).event));
+  expect([...events].filter((event) => !["query", "request", "alert"].includes(event))).toEqual([]);
+  expect([...events]).toEqual(expect.arrayContaining(["query", "request"]));
   for (const secret of [...secrets, ...personal]) expect(lines.filter((line) => line.includes(secret))).toEqual([]);
   expect(lines.filter((line) => line.includes("$2b$"))).toEqual([]);
 });
