@@ -57,6 +57,8 @@ export interface Field {
   database: string;
   subjects: Subjects;
   accessToken: string;
+  /** The Worker's variables. */
+  variables: Record<string, string>;
   servers: Record<Target, Server>;
   endpoint: Server;
   roundTrips(): Promise<number>;
@@ -130,6 +132,7 @@ export async function prepareField(
     database,
     subjects,
     accessToken: await accessTokenOf(subjects, key),
+    variables,
     servers: { worker, floor, peer },
     endpoint,
     async roundTrips() {
@@ -179,7 +182,7 @@ export class Loader {
 const sessionsEach = 100;
 
 /** A load of one target, counted. */
-async function measureOnce(
+export async function measureOnce(
   field: Field,
   stage: Stage,
   loader: Loader,

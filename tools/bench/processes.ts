@@ -56,7 +56,10 @@ export async function bundle(directory: string, main?: string): Promise<string> 
     args.push("--env=production");
   } else {
     const config = join(directory, "wrangler.json");
-    writeFileSync(config, JSON.stringify({ name: "bench", main: join(root, main), compatibility_date }));
+    writeFileSync(
+      config,
+      JSON.stringify({ name: "bench", main: join(root, main), compatibility_date, keep_names: false }),
+    );
     args.push(`--config=${config}`);
   }
   const env = { ...process.env, ...quiet } as unknown as NodeJS.ProcessEnv;
