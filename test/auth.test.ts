@@ -593,6 +593,32 @@ describe("an access token", () => {
     expect((await call("/auth/me", { token: await forge(await claimsOf(user)) })).status).toBe(200);
   });
 
+  it("that was taken before is refused from the second in which it expires", async () => {
+    const user = await signIn();
+    const exp = Math.floor(Date.now() / 1000) + 60;
+    const accessToken = await forge({ ...(await claimsOf(user)), exp });
+    try {
+      for (const at of [Date.now(), exp * 1000 - 1]) {
+        vi.useFakeTimers({ toFake: ["Date"], now: at });
+        expect((await call("/auth/me", { token: accessToken })).status).toBe(200);
+      }
+      vi.setSystemTime(exp * 1000);
+      await refused(accessToken, 0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("that was taken before is refused with another signature, and with other claims under its own", async () => {
+    const user = await signIn();
+    const [header = "", payload = "", signature = ""] = user.token.split(".");
+    expect((await call("/auth/me", { token: user.token })).status).toBe(200);
+    const altered = signature.startsWith("A") ? `B${signature.slice(1)}` : `A${signature.slice(1)}`;
+    await refused([header, payload, altered].join("."), 0);
+    const other = await forge({ ...(await claimsOf(user)), token_version: 2 });
+    await refused([header, other.split(".")[1], signature].join("."), 0);
+  });
+
   it.each<[string, Record<string, unknown>]>([
     ["expired", { iat: 1, exp: 2 }],
     ["just expired", { exp: Math.floor(Date.now() / 1000) - 1 }],
