@@ -280,6 +280,37 @@ describe("POST /auth/login", () => {
     expect(now).toEqual({ token_version: "2" });
   });
 
+  it("gives an access token that is good when the role changes between the look-up and the session", async () => {
+    const user = await account({ password_hash: bcrypt.hashSync("secret", 10) });
+    const compare = bcrypt.compare.bind(bcrypt);
+    vi.spyOn(bcrypt, "compare").mockImplementationOnce(async (password: string, hash: string) => {
+      await sql(`UPDATE "Finances"."user" SET role = 'editor', token_version = token_version + 1 WHERE id = $1`, [
+        user.id,
+      ]);
+      return compare(password, hash);
+    });
+    const { access_token, user: answered } = await tokensOf(user);
+    expect(answered.role).toBe("editor");
+    expect((await call("/auth/me", { token: access_token })).status).toBe(200);
+  });
+
+  it("ends the oldest sessions of an account that has more than a hundred", async () => {
+    const user = await account({ password_hash: bcrypt.hashSync("secret", 10) });
+    await sql(
+      `INSERT INTO "Finances".refresh_session (user_id, token_hash, expires_at, created_at)
+       SELECT $1, sha256(n::text::bytea), now() + interval '1 day', now() - n * interval '1 minute' FROM generate_series(1, 1000) n`,
+      [user.id],
+    );
+    const { access_token } = await tokensOf(user);
+    const [left] = await sql(
+      `SELECT count(*) AS count, min(created_at) > now() - interval '100 minutes' AS newest
+       FROM "Finances".refresh_session WHERE user_id = $1 AND revoked_at IS NULL`,
+      [user.id],
+    );
+    expect(left).toEqual({ count: "100", newest: "t" });
+    expect((await call("/auth/me", { token: access_token })).status).toBe(200);
+  });
+
   it("challenges with a scheme, as every 401 must (RFC 9110, 15.5.2)", async () => {
     const response = await logIn({ username: crypto.randomUUID(), password: "secret" });
     expect(response.status).toBe(401);

@@ -298,3 +298,22 @@ describe("an admin", again, () => {
     expect((await seen()).failed_logins).toBe(0);
   });
 });
+
+it("keep little of a long name that anybody may make up, and count as they do for any other", again, async () => {
+  workless();
+  const [made, address] = ["名".repeat(255), newAddress()];
+  await failTimes(5, made, () => address);
+  expect(await blockOf(await fail(made, address))).toBeGreaterThan(0);
+  const [kept] = await sql(
+    `SELECT max(octet_length(username)) AS bytes, count(*) AS rows FROM "Finances".login_attempt WHERE address = $1`,
+    [address],
+  );
+  expect(kept).toEqual({ bytes: "64", rows: "1" });
+  const username = `long-${"x".repeat(100)}-${crypto.randomUUID()}`;
+  const { id } = await insertAccount({ username });
+  await failTimes(2, username, newAddress);
+  const admin = await signIn("admin");
+  expect(await read(Account, `/user/${id}`, admin.token)).toMatchObject({ failed_logins: 2 });
+  vi.restoreAllMocks();
+  expect((await logIn(username, "secret", newAddress())).status).toBe(200);
+});

@@ -197,7 +197,7 @@ describeServers("the roles", (server) => {
       );
       const names = callable.map(({ proname }) => proname);
       const meant =
-        "audit_value claim clear_expired_sessions connections count_log_in forget_log_ins guard kept_orphans purge_idempotency_keys refuse_closed".split(
+        "audit_value claim clear_expired_sessions connections count_log_in forget_log_ins guard kept_orphans log_in_name purge_idempotency_keys refuse_closed".split(
           " ",
         );
       expect(names.toSorted()).toEqual(role === "nexgen_api" ? meant : []);

@@ -86,7 +86,7 @@ GRANT EXECUTE ON FUNCTION "Finances".guard(uuid, integer, integer, text, text) T
 -- Numbers of the server's connections, which a role sees of its own alone.
 GRANT EXECUTE ON FUNCTION "Finances".connections() TO nexgen_api;
 -- Failed log-ins are counted by these alone: whoever could write the counts could guess on.
-GRANT EXECUTE ON FUNCTION "Finances".count_log_in(text, text), "Finances".forget_log_ins(text, text),
+GRANT EXECUTE ON FUNCTION "Finances".log_in_name(text), "Finances".count_log_in(text, text), "Finances".forget_log_ins(text, text),
   "Finances".clear_expired_sessions() TO nexgen_api;
 -- Called by a trigger of POs, with the rights of whoever writes.
 GRANT EXECUTE ON FUNCTION "Finances".refuse_closed(bigint[]) TO nexgen_api;

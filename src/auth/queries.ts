@@ -28,14 +28,13 @@ export const guard = (
 /** Whether a batch failed at its guard, because the session is over or the token is older than the account. */
 export const isSessionOver = (error: unknown): boolean => error instanceof NeonDbError && error.code === "NX401";
 
-const credentialFields = sql`u.id, u.username, u.email, u.password_hash, u.token_version, u.disabled`;
+const credentialFields = sql`u.id, u.username, u.email, u.password_hash, u.disabled`;
 
 export interface Account {
   userId: number;
   username: string;
   email: string;
   passwordHash: string;
-  tokenVersion: number;
   disabled: boolean;
 }
 
@@ -55,7 +54,6 @@ function attemptOf(counted: Row | undefined, row: Row | undefined): Attempt {
       username: String(row.username),
       email: String(row.email),
       passwordHash: String(row.password_hash),
-      tokenVersion: Number(row.token_version),
       disabled: row.disabled === "t",
     },
   };
@@ -130,7 +128,7 @@ const addSession = prepare<"session" | "user" | "hash" | "compared" | "seconds" 
     FOR NO KEY UPDATE OF u
     RETURNING user_id
   )
-  SELECT u.id, "Finances".forget_log_ins(u.username, ${sql.placeholder("address")}),
+  SELECT u.token_version, "Finances".forget_log_ins(u.username, ${sql.placeholder("address")}),
          set_config('nexgen.actor', u.id::text, true), set_config('nexgen.request_id', ${sql.placeholder("request")}, true)
   FROM "Finances"."user" u JOIN added ON added.user_id = u.id`,
 );
@@ -140,12 +138,23 @@ const rehash = prepare<"user" | "compared" | "renewed">(
     WHERE u.id = ${sql.placeholder("user")} AND NOT u.disabled AND u.password_hash = ${sql.placeholder("compared")}`,
 );
 
+/** Of one account: whoever has its password could open so many that ending them all takes too long. */
+const mostSessions = 100;
+const endOldest = prepare<"user">(
+  () => sql`UPDATE "Finances".refresh_session s SET revoked_at = now()
+    WHERE s.user_id = ${sql.placeholder("user")} AND s.revoked_at IS NULL AND (s.created_at, s.id) < (
+      SELECT newest.created_at, newest.id FROM "Finances".refresh_session newest
+      WHERE newest.user_id = ${sql.placeholder("user")} AND newest.revoked_at IS NULL
+      ORDER BY newest.created_at DESC, newest.id DESC OFFSET ${sql.raw(String(mostSessions - 1))} LIMIT 1
+    )`,
+);
+
 const clearExpired = prepare(() => sql`SELECT "Finances".clear_expired_sessions()`);
 
 /**
- * Opens a session for the user whose hash was compared, forgets the failures before it, clears sessions of long ago away
- * and, where `renewedHash` is given, puts it in the place of the compared one. Answers the user; undefined when the account was disabled or its password
- * changed since.
+ * Opens a session for the user whose hash was compared, forgets the failures before it, ends the user's oldest sessions when
+ * they are too many, clears sessions of long ago away and, where `renewedHash` is given, puts it in the place of the compared
+ * one. Undefined when the account was disabled or its password changed since.
  */
 export async function insertSession(
   db: Db,
@@ -160,7 +169,7 @@ export async function insertSession(
     userAgent: string | null;
     requestId: string;
   },
-): Promise<Json<User> | undefined> {
+): Promise<{ user: Json<User>; tokenVersion: number } | undefined> {
   const { userId: user, comparedHash: compared, renewedHash: renewed } = session;
   const results = await db.write(
     addSession({
@@ -174,10 +183,12 @@ export async function insertSession(
       request: session.requestId,
     }),
     ...(renewed === undefined ? [] : [rehash({ user, compared, renewed })]),
+    endOldest({ user }),
     clearExpired({}),
     one({ id: user }),
   );
-  return results[0]?.length ? (results.at(-1)?.[0]?.json as Json<User> | undefined) : undefined;
+  const opened = results[0]?.[0];
+  return opened && { user: results.at(-1)?.[0]?.json as Json<User>, tokenVersion: Number(opened.token_version) };
 }
 
 const rotate = prepare<"session" | "given" | "successors" | "genuine" | "grace">(

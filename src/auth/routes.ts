@@ -57,11 +57,11 @@ export const authRoutes = feature()
       if (!found) throw wrongCredentials();
       const { account, renewedHash } = found;
 
-      const caller = { userId: account.userId, sessionId: crypto.randomUUID(), tokenVersion: account.tokenVersion };
-      const refreshToken = await newRefreshToken(signingKeys, caller.sessionId);
-      const user = await insertSession(c.var.db, {
-        id: caller.sessionId,
-        userId: caller.userId,
+      const sessionId = crypto.randomUUID();
+      const refreshToken = await newRefreshToken(signingKeys, sessionId);
+      const opened = await insertSession(c.var.db, {
+        id: sessionId,
+        userId: account.userId,
         tokenHash: refreshToken.hash,
         comparedHash: account.passwordHash,
         renewedHash,
@@ -70,8 +70,9 @@ export const authRoutes = feature()
         userAgent,
         requestId: c.var.requestId,
       });
-      if (user === undefined) throw wrongCredentials();
-      return sendJson(c, await tokensOf(c, caller, refreshToken.token, user), 200);
+      if (opened === undefined) throw wrongCredentials();
+      const caller = { userId: account.userId, sessionId, tokenVersion: opened.tokenVersion };
+      return sendJson(c, await tokensOf(c, caller, refreshToken.token, opened.user), 200);
     },
   )
   .openapi(

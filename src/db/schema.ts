@@ -581,11 +581,15 @@ export const refreshSession = finances.table(
     unique("refresh_session_previous_token_hash_unique").on(t.previousTokenHash),
     check("refresh_session_token_hash_sha256", sql`length(${t.tokenHash}) = 32`),
     index("refresh_session_user_newest").on(t.userId, t.createdAt, t.id),
+    index("refresh_session_user_open").on(t.userId, t.createdAt, t.id).where(sql`revoked_at IS NULL`),
     index("refresh_session_expires_at_index").on(t.expiresAt),
   ],
 );
 
-/** Failed log-ins per account and source (see `log_in_source`); the account's own row has the address ''. */
+/**
+ * Failed log-ins per account and source, as `log_in_name` and `log_in_source` make them of username and address; the
+ * account's own row has the address ''.
+ */
 export const loginAttempt = finances.table(
   "login_attempt",
   {

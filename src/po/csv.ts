@@ -33,6 +33,12 @@ export async function csvStream(
   });
 }
 
+/**
+ * What some reader takes for the end of a record or a field, quoted or not, where the next one would begin a formula. A dash
+ * and a blank begin a line of a list.
+ */
+const behindAnEnd = /([\r\n;\t][ \u00a0]*)(?=[=+@＝＋＠]|[-－]\S)/g;
+
 const csvOf = (page: Json<ListedPurchaseOrder>[]) =>
   stringify(
     page.map((json) => {
@@ -42,12 +48,12 @@ const csvOf = (page: Json<ListedPurchaseOrder>[]) =>
     {
       columns: csvColumns,
       record_delimiter: "windows",
-      // Quoted is all that some reader takes for the end of a record or a field: what came next could begin a formula.
       quoted_match: /[\r\n;\t]/,
       // What a spreadsheet would run begins with a quote, and is text.
       escape_formulas: true,
       cast: {
-        string: (value, { column }) => (amounts.includes(String(column)) ? { value, escape_formulas: false } : value),
+        string: (value, { column }) =>
+          amounts.includes(String(column)) ? { value, escape_formulas: false } : value.replace(behindAnEnd, "$1'"),
       },
     },
   );

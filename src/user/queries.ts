@@ -9,9 +9,9 @@ import { type Account, type AccountSort, accountSorts } from "./contract.ts";
 /** An account with what the log-in counts of it: see `count_log_in`. */
 const fields = sql`${userFields},
   coalesce((SELECT a.failures FROM "Finances".login_attempt a
-    WHERE a.username = u.username AND a.address = '' AND a.last_failed_at > now() - interval '24 hours'), 0) AS failed_logins,
+    WHERE a.username = "Finances".log_in_name(u.username) AND a.address = '' AND a.last_failed_at > now() - interval '24 hours'), 0) AS failed_logins,
   (SELECT ${instant("max(a.blocked_until)", "blocked_until")} FROM "Finances".login_attempt a
-    WHERE a.username = u.username AND a.blocked_until > now()) AS blocked_until`;
+    WHERE a.username = "Finances".log_in_name(u.username) AND a.blocked_until > now()) AS blocked_until`;
 
 const one = prepare<"id">(
   () =>
