@@ -1,6 +1,7 @@
 import { recordPoint } from "./analytics.ts";
 import { nightlyBackup } from "./backup/nightly.ts";
 import { describe, log, tenths } from "./log.ts";
+import { reportError } from "./sentry.ts";
 import { watch } from "./watch.ts";
 
 /**
@@ -25,6 +26,7 @@ export async function runCron(cron: string, env: Env): Promise<void> {
     ended(true, await job(env));
   } catch (error) {
     ended(false, { cause: describe(error) });
+    await reportError(env, error, { tags: { cron } });
     throw error;
   }
 }

@@ -52,6 +52,8 @@ export interface Settings {
   maintenance: boolean;
   /** Where alerts go; undefined: to the log alone. */
   alertWebhookUrl: string | undefined;
+  /** Where errors of ours go; undefined: to the log alone. */
+  sentryDsn: string | undefined;
   /** Sizes that are alerted of; undefined: none. */
   databaseLimitBytes: number | undefined;
   bucketLimitBytes: number | undefined;
@@ -133,6 +135,12 @@ const webhookUrl = z.string().refine((value) => {
   return url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(value));
 }, "must be https://… (in development also http:// on this machine)");
 
+const sentryDsn = z.string().refine((value) => {
+  const url = URL.parse(value);
+  const secure = url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(value));
+  return secure && /^\w+$/.test(url.username) && url.password === "" && /\/\d+$/.test(url.pathname);
+}, "must be https://KEY@host/PROJECT, as Sentry shows it (in development also http:// on this machine)");
+
 const limitBytes = z.coerce.number().int().positive().optional();
 
 const Variables = z.object({
@@ -152,6 +160,7 @@ const Variables = z.object({
   // A typing error must neither open what was to be closed nor close it unnoticed.
   MAINTENANCE: z.enum(["on", "off", ""]).default("off"),
   ALERT_WEBHOOK_URL: webhookUrl.optional(),
+  SENTRY_DSN: sentryDsn.optional(),
   DATABASE_LIMIT_BYTES: limitBytes,
   BUCKET_LIMIT_BYTES: limitBytes,
   SLOW_QUERY_MS: z.coerce.number().int().min(0).max(60_000).default(1000),
@@ -182,7 +191,7 @@ async function check(env: Env): Promise<Settings> {
   }
   const variables = result.data;
   // The local Neon endpoint is chosen by a loopback host alone, so such a host must never reach another environment.
-  for (const name of ["DATABASE_URL", "BACKUP_DATABASE_URL", "ALERT_WEBHOOK_URL"] as const) {
+  for (const name of ["DATABASE_URL", "BACKUP_DATABASE_URL", "ALERT_WEBHOOK_URL", "SENTRY_DSN"] as const) {
     if (variables.ENVIRONMENT !== "development" && variables[name] !== undefined && isLoopback(variables[name]))
       throw new Error(`The Worker is not configured. ${name}: must not be a loopback host in ${variables.ENVIRONMENT}`);
   }
@@ -214,6 +223,7 @@ async function check(env: Env): Promise<Settings> {
     corsOrigins: variables.CORS_ORIGINS,
     maintenance: variables.MAINTENANCE === "on",
     alertWebhookUrl: variables.ALERT_WEBHOOK_URL,
+    sentryDsn: variables.SENTRY_DSN,
     databaseLimitBytes: variables.DATABASE_LIMIT_BYTES,
     bucketLimitBytes: variables.BUCKET_LIMIT_BYTES,
     slowQueryMilliseconds: variables.SLOW_QUERY_MS,

@@ -1,5 +1,3 @@
-import { NeonDbError } from "@neondatabase/serverless";
-
 export const logLevels = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
@@ -20,17 +18,20 @@ export function log(
 
 /** What failed, for the log. */
 export function describe(cause: unknown): Record<string, unknown> {
-  if (!(cause instanceof Error)) return { message: String(cause) };
+  if (!(cause instanceof Error)) return { message: scrub(String(cause)) };
   const { code, constraint } = cause as { code?: unknown; constraint?: unknown };
-  const message = messageOf(cause);
+  const message = scrub(cause.message);
   const stack = cause.stack?.replace(cause.message, () => message);
   const errors = cause instanceof AggregateError ? cause.errors.map(describe) : undefined;
   return { name: cause.name, message, code, constraint, stack, errors };
 }
 
-/** An error's message; of Postgres without the value that it quotes (`invalid input syntax for type date: "…"`). */
-export const messageOf = (error: Error): string =>
-  error instanceof NeonDbError ? error.message.replace(/: ".*"/s, ': "…"') : error.message;
+/**
+ * An error's message without what it may quote: the value that Postgres names (`invalid input syntax for type date: "…"`), and
+ * a URL, whose password or query it may have.
+ */
+export const scrub = (message: string): string =>
+  message.replace(/: ".*"/s, ': "…"').replace(/\b[a-z][a-z\d+.-]*:\/\/[^\s"'<>]+/gi, "<url>");
 
 /** Milliseconds to a tenth. */
 export const tenths = (milliseconds: number): number => Math.round(milliseconds * 10) / 10;

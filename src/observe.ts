@@ -6,6 +6,7 @@ import { isDatabaseDown, type Timing } from "./db/client.ts";
 import type { AppEnv } from "./env.ts";
 import { describe, log, tenths } from "./log.ts";
 import { failureOf } from "./problem.ts";
+import { reportError } from "./sentry.ts";
 
 /** What is sent piece by piece while it is made. */
 const streams = /^(text\/csv|application\/x-ndjson)\b/;
@@ -102,6 +103,10 @@ function recordRequest(c: Context<AppEnv>, answered: Answered): void {
     ...cost,
   });
   alertOfRequest(c, answered);
+  if (cause !== undefined) {
+    const tags = { request_id: c.var.requestId, method, route, problem };
+    c.executionCtx.waitUntil(reportError(c.env, cause, { userId: c.var.caller?.userId, tags }));
+  }
 }
 
 const longAnswerMilliseconds = 5000;

@@ -77,8 +77,7 @@ it("no password, token, hash, key, address or database URL reaches the log or an
 
   expect(lines.length).toBeGreaterThan(50);
   const events = new Set(lines.map((line) => JSON.parse(line).event));
-  expect([...events].filter((event) => !["query", "request", "alert"].includes(event))).toEqual([]);
-  expect([...events]).toEqual(expect.arrayContaining(["query", "request"]));
+  expect([...events]).toEqual(expect.arrayContaining(["query", "request", "alert"]));
   for (const secret of [...secrets, ...personal]) expect(lines.filter((line) => line.includes(secret))).toEqual([]);
   expect(lines.filter((line) => line.includes("$2b$"))).toEqual([]);
 });

@@ -86,7 +86,9 @@ function linesOf(c: Context<AppEnv>, lock: Lock): ReadableStream<Uint8Array> {
       const run = runUnder(lock, source, say, () => prune(bucket))
         .then((made) => describeBackup(bucket, made))
         .catch((error: unknown) => {
-          log(c.env, "error", "backup", { request_id: c.var.requestId, reason: reasonOf(error) });
+          if (goneSince === undefined) c.set("failure", { problem: "backup-failed", cause: error });
+          // The request's own line is written already.
+          else log(c.env, "error", "backup", { request_id: c.var.requestId, reason: reasonOf(error) });
           return problemBody(new Problem("backup-failed", reasonOf(error)), c.var.requestId);
         })
         .then((last) => {

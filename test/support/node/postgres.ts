@@ -88,14 +88,16 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 /**
- * Somebody's webhook: `/inbox/NAME` keeps what is posted to it and answers it, oldest first, to a GET. The first posts to
- * `/inbox/NAME?refuse=N` are answered 500.
+ * Somebody's webhook, or a Sentry: `/inbox/NAME` keeps what is posted to it, JSON or the lines of an envelope, and answers it,
+ * oldest first, to a GET. The first posts to `/inbox/NAME?refuse=N` are answered 500, all to `/inbox/refuse/…` 429.
  */
 function webhookInbox() {
   const posts = new Map<string, unknown[]>();
   const refused = new Map<string, number>();
   return async (request: IncomingMessage, response: ServerResponse) => {
     const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost");
+    if (pathname.startsWith("/inbox/refuse/"))
+      return void request.resume().on("end", () => response.writeHead(429).end());
     const kept = posts.get(pathname) ?? [];
     if (request.method === "GET") return void response.end(JSON.stringify(kept));
     const chunks: Buffer[] = [];
@@ -103,7 +105,12 @@ function webhookInbox() {
     const times = (refused.get(pathname) ?? 0) + 1;
     refused.set(pathname, times);
     if (times <= Number(searchParams.get("refuse") ?? 0)) return void response.writeHead(500).end();
-    posts.set(pathname, [...kept, JSON.parse(Buffer.concat(chunks).toString("utf8"))]);
+    const text = Buffer.concat(chunks).toString("utf8");
+    const lines = text.split("\n").filter((line) => line !== "");
+    const post = pathname.endsWith("/envelope/")
+      ? { headers: request.headers, lines: lines.map((line) => JSON.parse(line)) }
+      : JSON.parse(text);
+    posts.set(pathname, [...kept, post]);
     response.end();
   };
 }
