@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { expect, it } from "vitest";
@@ -13,6 +15,11 @@ interface Configuration {
   secrets?: { required?: string[] };
   assets: unknown;
   triggers: unknown;
+  limits: unknown;
+  placement: unknown;
+  observability: unknown;
+  logpush?: boolean;
+  routes?: unknown;
   workers_dev: boolean;
   preview_urls: boolean;
   r2_buckets: { binding: string; bucket_name: string }[];
@@ -47,6 +54,17 @@ it.each(environments)("has every binding, variable and limit in %s", (name) => {
   expect(resolved.secrets?.required).toEqual(required);
   expect(resolved.assets).toEqual(config.assets);
   expect(resolved.triggers).toEqual(config.triggers);
+  expect(resolved.limits).toEqual({ cpu_ms: 300_000 });
+  expect(resolved.placement).toEqual({ mode: "off" });
+  expect(resolved.observability).toEqual({
+    enabled: true,
+    head_sampling_rate: 1,
+    logs: { enabled: true, invocation_logs: true, head_sampling_rate: 1 },
+  });
+  // Development is on nobody's domain.
+  const domain = { staging: "api-staging.example.com", production: "api.example.com" }[name];
+  expect(resolved.routes).toEqual(domain && [{ pattern: domain, custom_domain: true }]);
+  expect(resolved.logpush).toBe(domain && true);
   expect(resolved.workers_dev).toBe(false);
   expect(resolved.preview_urls).toBe(false);
   expect(resolved.r2_buckets.map(({ binding, bucket_name }) => [binding, bucket_name])).toEqual([
@@ -60,6 +78,24 @@ it.each(environments)("has every binding, variable and limit in %s", (name) => {
     ["ADDRESS_LIMIT", { limit: 1200 * times, period: 60 }],
     ["SIGN_IN_LIMIT", { limit: 20 * times, period: 60 }],
   ]);
+});
+
+it.each(["staging", "production"])("leaves %s nothing to inherit but the program itself", async (env) => {
+  const whole = text("wrangler.toml");
+  const first = whole.indexOf("[env.");
+  const [program = ""] = /^name = .*\nmain = .*\ncompatibility_date = .*\n/m.exec(whole) ?? [];
+  expect(program).not.toBe("");
+  const directory = await mkdtemp(join(tmpdir(), "nexgen-configuration-"));
+  const resolved = async (name: string, toml: string) => {
+    const config = join(directory, name);
+    await writeFile(config, toml);
+    return { ...unstable_readConfig({ config, env }, { hideWarnings: true }), configPath: "", userConfigPath: "" };
+  };
+  try {
+    expect(await resolved("alone.toml", program + whole.slice(first))).toEqual(await resolved("whole.toml", whole));
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 });
 
 it("shares no limit between environments", () => {

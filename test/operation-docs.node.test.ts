@@ -1,7 +1,5 @@
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
@@ -90,16 +88,31 @@ it("says of every alert what to do", () => {
   expect(explained.toSorted()).toEqual(known.toSorted());
 });
 
-it("has a custom domain and Logpush for wrangler.toml that wrangler understands", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "nexgen-deploy-"));
-  const config = join(directory, "wrangler.toml");
-  const place = "[env.production.vars]";
-  await writeFile(config, text("wrangler.toml").replace(place, `${block("docs/deploy.md", "toml")}\n${place}`));
-  const { routes, logpush, vars } = unstable_readConfig({ config, env: "production" }, { hideWarnings: true });
+it("shows the custom domain as wrangler.toml has it, and wrangler understands it", () => {
+  const [line = ""] = block("docs/deploy.md", "toml").split("\n");
+  expect(text("wrangler.toml").split("[env.production]\n")[1]).toContain(`\n${line}\n`);
+  const config = { config: join(root, "wrangler.toml"), env: "production" };
+  const { routes, logpush } = unstable_readConfig(config, { hideWarnings: true });
   expect(routes).toEqual([{ pattern: "api.example.com", custom_domain: true }]);
   expect(logpush).toBe(true);
-  expect(vars).toMatchObject({ ENVIRONMENT: "production" });
-  await rm(directory, { recursive: true });
+});
+
+it("names every option of the deploy command, and no other", async () => {
+  const { stdout } = await run(process.execPath, [join(root, "tools/deploy.ts"), "--help"]);
+  const known = [...stdout.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option = ""]) => option);
+  expect(known).toContain("--allow-destructive");
+  const page = text("docs/deploy.md");
+  for (const option of known.filter((each) => !["--help", "--url", "--database-url", "--settle"].includes(each)))
+    expect(page, option).toContain(option);
+  for (const each of pages)
+    for (const [, rest = ""] of text(each).matchAll(/npm run deploy -- ((?:[^`\n\\]|\\\n)*)/g))
+      for (const option of rest.match(/--[a-z-]+/g) ?? []) expect(known, each).toContain(option);
+});
+
+it("explains every exit code of the deploy command", () => {
+  const codes = /const exit = \{([^}]+)\}/.exec(text("tools/deploy.ts"))?.[1]?.match(/\d+/g) ?? [];
+  // Wrong usage explains itself.
+  for (const code of codes.filter((each) => each !== "2")) expect(text("docs/deploy.md")).toContain(`| ${code} | `);
 });
 
 it("has every required secret in the file of the first upload, and a key as it must be", async () => {

@@ -32,6 +32,22 @@ export async function migrate(url: string): Promise<string[]> {
   }
 }
 
+/** How many migrations the database has seen, and the names of those that it has not, in order. */
+export async function migrationState(url: string): Promise<{ applied: number; pending: string[] }> {
+  const connection = new pg.Client({ connectionString: url });
+  await connection.connect();
+  try {
+    const newest = await applied(connection);
+    const pending = journal().filter((entry) => entry.when > newest);
+    return { applied: journal().length - pending.length, pending: pending.map((entry) => entry.tag) };
+  } finally {
+    await connection.end();
+  }
+}
+
+/** The SQL of a migration of this checkout. */
+export const migrationText = (tag: string) => readFileSync(`${folder}/${tag}.sql`, "utf8");
+
 /** The migrations of this checkout, oldest first; `when` is the journal's milliseconds. */
 export function journal(): { when: number; tag: string }[] {
   return (
