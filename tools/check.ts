@@ -13,6 +13,7 @@ import { postmanIsCurrent } from "./postman.ts";
 import { createRoles, roles } from "./roles.ts";
 import { compareWithDefinition, describeSchema, schemaDrift } from "./schema.ts";
 import { checkedDatabaseUrl, ownerDatabaseUrl, root } from "./stack.ts";
+import { findingsOfAll as workflows } from "./workflows.ts";
 
 const options = new Command("npm run check --")
   .description(
@@ -45,6 +46,7 @@ const allSteps: [name: string, run: () => Findings | Promise<Findings>][] = [
   ["lint and format", () => command("biome", "check", ...(options.write ? ["--write"] : []), ".")],
   ["OpenAPI document breaks no client without a new version", nothingBreaks],
   ["OpenAPI document lints", () => command("redocly", "lint", "--config", "docs/redocly.yaml", "docs/openapi.json")],
+  ["workflows", workflows],
   ["migrations follow src/db/schema.ts", migrationsAreComplete],
   ["schema", schemaHasNotDrifted],
 ];
