@@ -137,7 +137,7 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
     case undefined:
       // No SQLSTATE: the endpoint itself did not answer as it should, perhaps after the database had done it all.
       return unavailable(
-        "The database did not answer. A write may have been done: send it again with the same Idempotency-Key, or look first.",
+        "The database did not answer. If this was a write it may have been done: send it again with the same Idempotency-Key, or look first.",
         more,
       );
   }

@@ -4,7 +4,7 @@ import { call, signIn, sql } from "./support/api.ts";
 import { problem } from "./support/problem.ts";
 
 const noAnswer =
-  "The database did not answer. A write may have been done: send it again with the same Idempotency-Key, or look first.";
+  "The database did not answer. If this was a write it may have been done: send it again with the same Idempotency-Key, or look first.";
 
 /** Does `work` while the database's endpoint has this fault; requests keep the one that they began with. */
 async function whileDatabase<T>(fault: string, work: () => Promise<T>): Promise<T> {

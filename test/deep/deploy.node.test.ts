@@ -4,6 +4,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { delimiter, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from "vitest";
 import { freePort } from "../../tools/postgres.ts";
 import { type Checkout, copyCheckout } from "../support/node/checkout.ts";
@@ -176,6 +177,7 @@ describeServers(
       ],
       ["the check fails", { failing: ["npm run check"] }, "it does not hold"],
       ["the tests fail", { failing: ["npm test"] }, "npm test failed (exit code 1)"],
+      ["two versions share the traffic", { gradual: true }, "finish that gradual deployment first"],
       ["the bundle cannot be built", { failing: ["wrangler deploy --dry-run"] }, "wrangler deploy --dry-run failed"],
     ])("changes nothing when %s", async (_case, behaviour, words) => {
       await commands.behave(behaviour);
@@ -310,6 +312,36 @@ describeServers(
       expect(code).toBe(130);
       expect(await changes()).toEqual([]);
       expect(await isMigrated()).toBe(false);
+    });
+
+    it("lets the migrations finish when it is interrupted in them, and uploads nothing", async () => {
+      const tag = await checkout.addMigration("slow", "SELECT pg_sleep(3);");
+      const run = start(["--env", "staging", ...usual()], { databaseUrl });
+      const sleeps = `SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3)%' AND state = 'active' AND pid <> pg_backend_pid()`;
+      await vi.waitFor(async () => expect((await server.superuser(sleeps)).rowCount).toBe(1), { timeout: 30_000 });
+      run.child.kill("SIGINT");
+      const { code, output } = await run.ended;
+      expect(output).toContain("Nothing was uploaded. Applied, and they stay");
+      expect(output).toContain(`: ${migration}, ${tag}.`);
+      expect(code).toBe(130);
+      expect(await changes()).toEqual([]);
+      expect(await isMigrated()).toBe(true);
+    });
+
+    it("leaves everything as it is at a second Ctrl-C, and says how to find out", async () => {
+      await commands.behave({ slow: ["wrangler deploy --minify"] });
+      const run = start(["--env", "staging", ...usual()], { databaseUrl });
+      const second = interrupted(run, "wrangler deploy --minify").then(({ code, output }) => {
+        expect(output).toContain("left in the middle of an upload: npx wrangler deployments status");
+        expect(code).toBe(130);
+      });
+      await vi.waitFor(() => expect(run.said.output).toContain("a second Ctrl-C"), { timeout: 40_000 });
+      await sleep(1100);
+      run.child.kill("SIGINT");
+      await second;
+      // Wrangler was let go on.
+      await vi.waitFor(async () => expect(await commands.live()).toBe(newVersion), { timeout: 10_000 });
+      expect((await commands.calls()).filter((call) => call.includes("rollback"))).toEqual([]);
     });
 
     it("lets an upload finish when it is interrupted, and goes back: it is not proven", async () => {

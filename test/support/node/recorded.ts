@@ -7,6 +7,8 @@ export interface Behaviour {
   loggedIn: boolean;
   /** The version that serves; null: nothing was ever uploaded. */
   live: string | null;
+  /** Another version has a tenth of the traffic. */
+  gradual: boolean;
   secrets: string[];
   /** Commands that fail, by how they begin: `npm run check`, `wrangler deploy`. */
   failing: string[];
@@ -25,6 +27,7 @@ export const oldVersion = "11111111-1111-4111-8111-111111111111";
 const well: Behaviour = {
   loggedIn: true,
   live: oldVersion,
+  gradual: false,
   secrets: ["BACKUP_DATABASE_URL", "DATABASE_URL", "JWT_KEYS"],
   failing: [],
   slow: [],
@@ -62,7 +65,9 @@ const main = () => {
   if (is(state.failing)) fail("A request to the Cloudflare API failed. [code: 10013]");
   if (command === "deployments") {
     if (state.live === null) fail("This Worker does not exist on your account. [code: 10007]");
-    return say(JSON.stringify({ id: "d", versions: [{ version_id: state.live, percentage: 100 }] }));
+    const versions = [{ version_id: state.live, percentage: state.gradual ? 90 : 100 }];
+    if (state.gradual) versions.push({ version_id: "${newVersion}", percentage: 10 });
+    return say(JSON.stringify({ id: "d", versions }));
   }
   if (command === "secret") return say(JSON.stringify(state.secrets.map((name) => ({ name, type: "secret_text" }))));
   if (command === "deploy" && args.includes("--dry-run")) return say("Total Upload: 987.42 KiB / gzip: 275.68 KiB");
