@@ -30,24 +30,38 @@ const heads = (order: Order) => sql`SELECT po.*, c.name AS client_name, coalesce
     ), false)
   ORDER BY ${order.by} LIMIT ${sql.placeholder("limit")}`;
 
+/** The POs of the bundle whose newest one is `head`; none for a single. */
+const ofBundle = sql`"Finances".client_po po
+    WHERE head.bundles AND po.client_id = head.client_id AND po.store_id = head.store_id AND ${upToSnapshot("po")}`;
+const newestFirst = sql`ORDER BY po.created_at DESC, po.id DESC`;
+
+/** What a bundle has in all or its newest PO has on its own: a single is its own sum, and needs no second look. */
+const either = (all: string, own: string) => sql.raw(`CASE WHEN head.bundles THEN ${all} ELSE ${own} END`);
+
+// A store may have thousands of POs: they are summed as they come, and only the newest ones, in the index's order, listed.
+const entries = (sort: BundleSort) => sql`SELECT head.*, ${either("sums.pos", "1")} AS pos,
+    coalesce(${either("sums.value", "head.po_value")}, 0.00) AS value,
+    coalesce(${either("sums.receivable", "head.receivable_amount")}, 0.00) AS receivable,
+    coalesce(${either("sums.net", "head.subtotal")}, 0.00) AS net, coalesce(${either("sums.tax", "head.total_tax")}, 0.00) AS tax,
+    ${either("sums.lines", "head.line_item_count")} AS lines,
+    ${either("newest.ids", "ARRAY[head.id]")} AS ids, ${either("newest.numbers", "ARRAY[head.po_number]")} AS numbers,
+    CASE WHEN NOT head.bundles THEN head.project_id WHEN sums.projects > 0
+      THEN (SELECT po.project_id FROM ${ofBundle} AND po.project_id IS NOT NULL ${newestFirst} LIMIT 1) END AS newest_project,
+    sum(${either("sums.lines", "head.line_item_count")}) OVER (ORDER BY ${orderBy("head", sort).by}) AS lines_so_far
+  FROM (${heads(orderBy("po", sort))}) head CROSS JOIN LATERAL (
+    SELECT count(*) AS pos, sum(po.po_value) AS value, sum(po.receivable_amount) AS receivable, sum(po.subtotal) AS net,
+      sum(po.total_tax) AS tax, sum(po.line_item_count) AS lines, count(po.project_id) AS projects FROM ${ofBundle}
+  ) sums CROSS JOIN LATERAL (
+    SELECT array_agg(po.id) AS ids, array_agg(po.po_number) AS numbers
+    FROM (SELECT po.id, po.po_number FROM ${ofBundle} ${newestFirst} LIMIT 200) po
+  ) newest`;
+
 /** The POs of the entry whose newest one is `head`. */
 const members = sql`(
-    SELECT po.* FROM "Finances".client_po po
-    WHERE head.bundles AND po.client_id = head.client_id AND po.store_id = head.store_id AND ${upToSnapshot("po")}
+    SELECT po.id, po.created_at FROM ${ofBundle}
     UNION ALL
-    SELECT po.* FROM "Finances".client_po po WHERE NOT head.bundles AND po.id = head.id
+    SELECT head.id, head.created_at WHERE NOT head.bundles
   ) member`;
-
-const entries = (sort: BundleSort) => sql`SELECT head.*, sums.*,
-    sum(sums.lines) OVER (ORDER BY ${orderBy("head", sort).by}) AS lines_so_far
-  FROM (${heads(orderBy("po", sort))}) head CROSS JOIN LATERAL (
-    SELECT count(*) AS pos, sum(coalesce(member.po_value, 0.00)) AS value, sum(coalesce(member.receivable_amount, 0.00)) AS receivable,
-      sum(coalesce(member.subtotal, 0.00)) AS net, sum(coalesce(member.total_tax, 0.00)) AS tax, sum(member.line_item_count) AS lines,
-      (array_agg(member.id ORDER BY member.created_at DESC, member.id DESC))[1:200] AS ids,
-      (array_agg(member.po_number ORDER BY member.created_at DESC, member.id DESC))[1:200] AS numbers,
-      (array_agg(member.project_id ORDER BY member.created_at DESC, member.id DESC) FILTER (WHERE member.project_id IS NOT NULL))[1] AS newest_project
-    FROM ${members}
-  ) sums`;
 
 const header = plain(
   ...[
