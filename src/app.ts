@@ -1,5 +1,4 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
@@ -9,7 +8,7 @@ import { clientRoutes } from "./client/routes.ts";
 import { createDb, type Timing } from "./db/client.ts";
 import { docsHeaders, docsRoutes } from "./docs/routes.ts";
 import { type AppEnv, settings } from "./env.ts";
-import { exactJson } from "./exact-json.ts";
+import { boundedJson } from "./exact-json.ts";
 import { exposedHeaders } from "./exposed-headers.ts";
 import { healthRoutes } from "./health/routes.ts";
 import { lineItemRoutes } from "./line-item/routes.ts";
@@ -76,16 +75,7 @@ app.use(async function openForBusiness(c, next) {
   if (c.var.settings.maintenance && c.req.path !== "/health") throw maintenance();
   await next();
 });
-const bodyOf = (maxSize: number) =>
-  bodyLimit({
-    maxSize,
-    onError: () => {
-      throw new Problem("body-too-large", `A body may have ${maxSize} bytes here.`);
-    },
-  });
-const [anyBody, smallBody] = [bodyOf(1024 * 1024), bodyOf(64 * 1024)];
-// What strangers may send is small: a mebibyte of JSON takes half a second to read exactly.
-app.use((c, next) => (/^\/auth\//.test(c.req.path) ? smallBody : anyBody)(c, next));
+app.use(boundedJson);
 app.use(async function knownMethod(c, next) {
   // A path that stands in the document as it is: PATCH /po/list is not a PATCH of the PO with the id "list".
   const methods = literalPaths().get(c.req.path);
@@ -115,7 +105,6 @@ app.use(async function knownJson(c, next) {
   }
   await next();
 });
-app.use(exactJson);
 
 app.route("/", healthRoutes);
 app.route("/", authRoutes);

@@ -2,6 +2,7 @@ import { base64url } from "jose";
 import { z } from "zod";
 import { type Db, isLoopback, type Timing } from "./db/client.ts";
 import { logLevels } from "./log.ts";
+import type { Problem } from "./problem.ts";
 
 declare global {
   /** Secrets that may be missing, so that wrangler.toml cannot require them. */
@@ -26,6 +27,8 @@ export interface AppEnv {
     db: Db;
     timing: Timing;
     caller: Caller;
+    /** Why the body could not be read. */
+    bodyFault: Problem | undefined;
     /** Which problem the answer is; with its cause when the fault is ours. */
     failure: { problem: string; cause: unknown } | undefined;
   };

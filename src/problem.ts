@@ -182,7 +182,7 @@ const httpKinds: Partial<Record<number, ProblemKind>> = {
   415: "unsupported-media-type",
 };
 
-function asProblem(error: unknown): Problem {
+function asProblem(error: unknown, bodyFault?: Problem): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof PasswordsBusy) return unavailable("Too many log in at once. Try again.", { cause: error });
   if (error instanceof NeonDbError) {
@@ -192,6 +192,7 @@ function asProblem(error: unknown): Problem {
   // The validators throw these before any hook of ours sees the request.
   if (error instanceof HTTPException) {
     const kind = httpKinds[error.status];
+    if (error.status === 400 && bodyFault) return bodyFault;
     if (kind) {
       const detail =
         error.status === 400 ? "The body is not valid JSON (RFC 8259), or has a key twice." : error.message;
@@ -203,7 +204,7 @@ function asProblem(error: unknown): Problem {
 
 /** The error body of every failed request. The request's line in the log has the cause of a 5xx; the caller never sees it. */
 export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
-  const problem = asProblem(error);
+  const problem = asProblem(error, c.var.bodyFault);
   c.set("failure", failureOf(problem));
   const body = problemBody(problem, c.var.requestId);
   return c.body(JSON.stringify(body), kinds[problem.kind].status, {
@@ -215,8 +216,9 @@ export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
 /** What the log says of a request that failed: which problem it was, and its cause when the fault is ours. */
 export function failureOf(error: unknown): NonNullable<AppEnv["Variables"]["failure"]> {
   const problem = asProblem(error);
-  // Maintenance is meant: it must not hide what is not.
-  const ours = kinds[problem.kind].status >= 500 && problem.kind !== "maintenance";
+  // Maintenance is meant, and strangers alone can keep passwords busy: neither must hide what is not.
+  const meant = problem.kind === "maintenance" || problem.cause instanceof PasswordsBusy;
+  const ours = kinds[problem.kind].status >= 500 && !meant;
   return { problem: problem.kind, cause: ours ? (problem.cause ?? problem) : undefined };
 }
 

@@ -1,11 +1,14 @@
 import { createScheduledController } from "cloudflare:test";
 import { env } from "cloudflare:workers";
+import bcrypt from "bcryptjs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { PasswordsBusy } from "../src/auth/password.ts";
 import worker from "../src/index.ts";
 import { call, signIn, sql } from "./support/api.ts";
 import { interfered } from "./support/backup.ts";
 import { database } from "./support/database.ts";
 import { logged } from "./support/log.ts";
+import { problem } from "./support/problem.ts";
 import { insertClient } from "./support/rows.ts";
 
 interface Sent {
@@ -101,6 +104,50 @@ describe("a request tells the operator", () => {
     while (!(await reader?.read().catch(() => ({ done: true })))?.done);
     await sql(`ALTER TABLE "Finances".elsewhere RENAME TO client_po`);
     await eventually([{ kind: "server-error", details: { route: "/po/list" } }]);
+  });
+
+  it("nothing of a body that comes slowly or breaks off, nor of passwords that strangers keep busy", async () => {
+    const { token } = await signIn();
+    let now = performance.now();
+    vi.spyOn(performance, "now").mockImplementation(() => now);
+    const slowly = (end: (controller: ReadableStreamDefaultController) => void) =>
+      new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          now += 6000;
+          controller.enqueue(new TextEncoder().encode(`{"username":"nobody","password":"x"}`));
+          end(controller);
+        },
+      });
+    const post = (path: string, bytes: ReadableStream<Uint8Array>) =>
+      call(path, { method: "POST", bytes, token, headers: { "Content-Type": "application/json" } });
+    for (const path of ["/auth/login", "/client"]) {
+      const expected = path === "/client" ? 422 : 401;
+      expect(
+        (
+          await post(
+            path,
+            slowly((controller) => controller.close()),
+          )
+        ).status,
+      ).toBe(expected);
+      const brokenOff = await post(
+        path,
+        slowly((controller) => controller.error(new Error("gone"))),
+      );
+      await problem(brokenOff, "malformed-request");
+    }
+    vi.restoreAllMocks();
+    lines = logged();
+    vi.spyOn(bcrypt, "compare").mockRejectedValue(new PasswordsBusy());
+    const login = { method: "POST", body: { username: "nobody", password: "x" } };
+    await problem(await call("/auth/login", login), "unavailable");
+    vi.restoreAllMocks();
+    lines = logged();
+    // What comes next is told of, and nothing was before it.
+    await breakClients();
+    await call("/client", { token });
+    await eventually([{ kind: "server-error" }]);
+    expect(await sent()).toHaveLength(1);
   });
 
   it("nothing of what is the caller's fault, nor of maintenance", async () => {

@@ -172,6 +172,7 @@ describe("GET /po/list in another order", () => {
     ["q=ab", "/q"],
     ["q=%25%25%25", "/q"],
     ["q=%20%20%20a", "/q"],
+    ["q=%C2%BD%C2%BD%C2%BD", "/q"],
     ["q=%00ab", "/q"],
     ["client_id=0", "/client_id"],
     ["vendor_id=9007199254740993", "/vendor_id"],

@@ -177,13 +177,29 @@ describe("a body", () => {
       expect(streamed.status).toBe(201);
     });
 
+    it("is not read of somebody without a token", async () => {
+      let pulled = 0;
+      const bytes = new ReadableStream<Uint8Array>({
+        pull(controller) {
+          pulled += 1;
+          controller.enqueue(new Uint8Array(65_536).fill(32));
+          if (pulled === 100) controller.close();
+        },
+      });
+      const headers = { "Content-Type": "application/json" };
+      await problem(await call("/po", { method: "POST", bytes, headers }), "unauthorized");
+      expect(pulled).toBeLessThan(10);
+    });
+
     it("begins behind 64 KiB where strangers send it", async () => {
       await problem(await post(bodyOf(2 ** 16)), "wrong-credentials");
       const headers = { "Content-Type": "application/json" };
       for (const path of ["/auth/login", "/auth/refresh", "/auth/nope"]) {
         const body = bodyOf(2 ** 16 + 1);
         await problem(await call(path, { method: "POST", body }), "body-too-large");
-        await problem(await call(path, { method: "POST", bytes: stream(body), headers }), "body-too-large");
+        // Of a length that is not told, only what is read is too large.
+        const streamed = await call(path, { method: "POST", bytes: stream(body), headers });
+        await problem(streamed, path === "/auth/nope" ? "not-found" : "body-too-large");
       }
     });
   });

@@ -84,9 +84,12 @@ export const isDatabaseDown = (error: unknown): boolean =>
   // Without a SQLSTATE it was the endpoint that failed, or nobody was there in time.
   error instanceof NeonDbError && (error.code === undefined || /^(08...|57P0[123]|53300)$/.test(error.code));
 
-/** What the database has cost one request so far. */
+/** What one request has waited for so far. */
 export interface Timing {
+  /** For the database. */
   milliseconds: number;
+  /** For its own body. */
+  bodyMilliseconds?: number;
   roundTrips: number;
   /** Is told of every batch when it has ended, well or not. */
   heard?: (milliseconds: number, batch: readonly Statement[]) => void;

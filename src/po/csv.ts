@@ -34,10 +34,9 @@ export async function csvStream(
 }
 
 /**
- * What some reader takes for the end of a record or a field, quoted or not, where the next one would begin a formula. A dash
- * and a blank begin a line of a list.
+ * What some reader takes for the end of a record or a field, quoted or not, where the next one would begin a formula.
  */
-const behindAnEnd = /([\r\n;\t][ \u00a0]*)(?=[=+@＝＋＠]|[-－]\S)/g;
+const behindAnEnd = /([\r\n;\t]["\p{Zs}\u200b]*)(?=[=+@＝＋＠－-])/gu;
 
 const csvOf = (page: Json<ListedPurchaseOrder>[]) =>
   stringify(

@@ -32,7 +32,7 @@ const filters = {
   po_number_prefix: text(255, "PO09", 1).optional().openapi({ description: "What the number begins with" }),
   q: text(100, "borealis", 3)
     // What has none is on no index, and would be looked for in every PO.
-    .refine((q) => q.length < 3 || /[\p{L}\p{N}].*[\p{L}\p{N}]/su.test(q), "must have two letters or digits at least")
+    .refine((q) => q.length < 3 || /[\p{L}\p{Nd}].*[\p{L}\p{Nd}]/su.test(q), "must have two letters or digits at least")
     .optional()
     .openapi({
       description:
