@@ -9,11 +9,15 @@ it("cuts a statement off that takes more than five seconds: 503 with Retry-After
   vi.spyOn(console, "error").mockImplementation(() => {});
   const { token } = await signIn("editor");
   const client_id = await insertClient();
-  // Somebody holds the table for seven seconds, and whoever comes waits.
-  const held = createDb(database.ownerUrl).write(
-    { text: `LOCK TABLE "Finances".client_po IN ACCESS EXCLUSIVE MODE`, params: [] },
-    { text: "SELECT pg_sleep(7)", params: [] },
-  );
+  // Somebody holds the table until all have been answered, and whoever comes waits.
+  const held = createDb(database.ownerUrl)
+    .write(
+      { text: `LOCK TABLE "Finances".client_po IN ACCESS EXCLUSIVE MODE`, params: [] },
+      { text: "SELECT pg_sleep(60)", params: [] },
+    )
+    .catch(() => {
+      // It is cancelled below.
+    });
   await vi.waitFor(async () => {
     const locks = await sql(
       `SELECT FROM pg_locks WHERE relation = '"Finances".client_po'::regclass AND mode = 'AccessExclusiveLock' AND granted`,
@@ -29,6 +33,10 @@ it("cuts a statement off that takes more than five seconds: 503 with Retry-After
     const { detail } = await problem(response, "unavailable");
     expect(detail).toBe("The database did not answer in time. Try again.");
   }
+  await sql(
+    `SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND query = 'SELECT pg_sleep(60)' AND state = 'active'`,
+  );
   await held;
   expect(await sql(`SELECT FROM "Finances".client_po`)).toEqual([]);
   expect((await call("/po/list", { token })).status).toBe(200);
