@@ -90,7 +90,8 @@ function recordRequest(c: Context<AppEnv>, answered: Answered): void {
     colo,
     country,
   });
-  const outcome = `${Math.floor(status / 100)}xx`;
+  // What breaks off has begun with a 200.
+  const outcome = cause === undefined ? `${Math.floor(status / 100)}xx` : "5xx";
   recordPoint(c.env, {
     event: "request",
     route: route ?? "(none)",

@@ -88,6 +88,22 @@ it("says of every alert what to do", () => {
   expect(explained.toSorted()).toEqual(known.toSorted());
 });
 
+it("says of every line of the log what it is", () => {
+  const source = readdirSync(join(root, "src"), { recursive: true })
+    .map((name) => `src/${name}`)
+    .filter((path) => path.endsWith(".ts"));
+  const written = source.flatMap((path) =>
+    [...text(path).matchAll(/\blog\(\s*(?:c\.)?env,([^{]*)\{/g)].flatMap(([, words = ""]) =>
+      [...words.matchAll(/"([\w-]+)"/g)].flatMap(([, word = ""]) =>
+        ["debug", "info", "warn", "error"].includes(word) ? [] : [word],
+      ),
+    ),
+  );
+  const logs = text("docs/monitoring.md").split("## Logs")[1]?.split("\n## ")[0] ?? "";
+  const explained = [...logs.matchAll(/^\| (`[^|]+`) \|/gm)].flatMap(([, cell = ""]) => cell.match(/[\w-]+/g) ?? []);
+  expect(new Set(explained)).toEqual(new Set(["event", ...written]));
+});
+
 it("shows the custom domain as wrangler.toml has it, and wrangler understands it", () => {
   const [line = ""] = block("docs/deploy.md", "toml").split("\n");
   expect(text("wrangler.toml").split("[env.production]\n")[1]).toContain(`\n${line}\n`);
