@@ -1,35 +1,44 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { measureBackup } from "./bench/backup.ts";
 import { type DataSet, sets } from "./bench/data.ts";
-import { type Field, Loader, makeBundles, measure, type OperationReport, prepareField } from "./bench/measure.ts";
+import { endure } from "./bench/endurance.ts";
+import { type Field, Loader, makeBundles, measure, prepareField } from "./bench/measure.ts";
 import { operations } from "./bench/operations.ts";
+import { chart, markdown, missed, type Report } from "./bench/report.ts";
 import { startStage } from "./bench/stage.ts";
+import { measureStartup } from "./bench/startup.ts";
 import { root } from "./stack.ts";
 
-const number = (value: string) => {
+const positive = (value: string) => {
   const parsed = Number(value);
-  if (!(parsed > 0)) throw new InvalidArgumentError("must be a number above 0");
+  if (!(parsed > 0)) throw new InvalidArgumentError("It must be a number above 0.");
   return parsed;
 };
-const known = [...operations.map(({ name }) => name)];
+const parts = [...operations.map(({ name }) => name), "startup", "backup", "load"];
 const several = (value: string) => {
   const names = value.split(",");
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new InvalidArgumentError(`there is no ${unknown}: ${known.join(", ")}`);
+  const unknown = names.find((name) => !parts.includes(name));
+  if (unknown !== undefined) throw new InvalidArgumentError(`There is no ${unknown}: ${parts.join(", ")}.`);
   return names;
 };
 
 const program = new Command("npm run bench --")
-  .description("Measures this Worker against a bare one and a plain Node server, as ratios taken in one run.")
-  .option("--only <parts>", `some of ${known.join(", ")}, with commas between`, several)
+  .description(
+    "Measures this Worker against a bare one, which sends the same statements and nothing else, and against a plain Node\n" +
+      "server: ratios of one run, on a database of its own. docs/performance.md says what they mean.",
+  )
+  .option("--only <parts>", `some of ${parts.join(", ")}, with commas between`, several)
   .addOption(new Option("--set <set>", "one data set alone").choices(sets))
-  .option("--rounds <number>", "rounds, in each of which every server has its turn", number)
-  .option("--seconds <number>", "how long a turn is", number)
-  .option("--quick", "two short rounds, on the small data set unless --set says otherwise")
+  .option("--rounds <number>", "rounds, in each of which every server has its turn (3)", positive)
+  .option("--seconds <number>", "how long a turn is (2)", positive)
+  .option("--quick", "two rounds of 1 s, on the small data set unless --set says otherwise, without the backup")
   .option("--json <file>", "write the report there as well")
-  .option("--data-dir <directory>", "where the database is kept", ".nexgen-bench")
+  .option("--docs", "put its tables and its chart into docs/performance.md")
+  .option("--data-dir <directory>", "where the databases are kept: the large data set is made once", ".nexgen-bench")
+  .addHelpText("after", "\nExit code: 0 when every bar is met, 1 when one is missed or something failed.")
   .parse();
 const options = program.opts<{
   only?: string[];
@@ -38,49 +47,82 @@ const options = program.opts<{
   seconds?: number;
   quick?: boolean;
   json?: string;
+  docs?: boolean;
   dataDir: string;
 }>();
 
+// Progress on stderr: the report alone is on stdout.
 const say = (line: string) => console.error(line);
+const asked = (part: string) => options.only?.includes(part) ?? !(options.quick && part === "backup");
 
 async function main() {
+  const { quick = false } = options;
   const directory = resolve(root, options.dataDir);
   mkdirSync(directory, { recursive: true });
-  const [loadAtStart = 0] = loadavg();
+  const { rounds = quick ? 2 : 3, seconds = quick ? 1 : 2 } = options;
+  const [load_before = 0] = loadavg();
+  const report: Report = {
+    at: new Date().toISOString(),
+    machine: { cpus: availableParallelism(), model: cpus()[0]?.model ?? "", node: process.version, load_before },
+    rounds,
+    seconds,
+    operations: [],
+  };
+  say("Bundling …");
   const bundles = await makeBundles(directory);
-  const stage = await startStage(directory, say);
-  const loader = new Loader();
-  const fields: Field[] = [];
-  try {
-    const reports: OperationReport[] = [];
-    const chosen: readonly DataSet[] = options.set ? [options.set] : options.quick ? ["small"] : sets;
-    const asked = operations.filter(({ name }) => options.only?.includes(name) ?? true);
-    if (asked.length > 0) for (const set of chosen) fields.push(await prepareField(stage, set, bundles, directory));
-    const pace = {
-      rounds: options.rounds ?? (options.quick ? 2 : 5),
-      seconds: options.seconds ?? (options.quick ? 1 : 2),
-    };
-    for (const operation of asked) {
-      say(operation.title);
-      for (const report of await measure(fields, stage, loader, operation, pace)) {
-        reports.push(report);
-        say(
-          `  ${report.set}: ${report.worker.requests_per_second.toFixed(0)}/s, ${report.of_floor.toFixed(2)} of the floor, ${report.of_peer.toFixed(2)} of the peer; by CPU ${report.of_floor_by_cpu.toFixed(2)} (${report.worker.server_cpu_ms.toFixed(2)}/${report.floor.server_cpu_ms.toFixed(2)}), db ${report.worker.database_cpu_ms.toFixed(2)}, endpoint ${report.worker.endpoint_cpu_ms.toFixed(2)}; noise ${report.noise.toFixed(2)}`,
-        );
-      }
-    }
-    const report = {
-      at: new Date().toISOString(),
-      machine: { cpus: availableParallelism(), model: cpus()[0]?.model, node: process.version, load: loadAtStart },
-      ...pace,
-      operations: reports,
-    };
-    if (options.json) writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
-  } finally {
-    loader.stop();
-    for (const field of fields) await field.stop();
-    await stage.stop();
+  if (asked("startup")) {
+    say("Start-up");
+    report.startup = await measureStartup(directory, bundles.worker, quick ? 3 : 9);
   }
+  const measured = operations.filter(({ name }) => asked(name));
+  if (measured.length > 0 || asked("load")) {
+    const stage = await startStage(directory, say);
+    const loader = new Loader();
+    const fields: Field[] = [];
+    try {
+      const chosen: readonly DataSet[] = options.set ? [options.set] : quick ? ["small"] : sets;
+      if (measured.length > 0)
+        for (const set of chosen) fields.push(await prepareField(stage, set, bundles, directory));
+      for (const operation of measured) {
+        say(operation.title);
+        const reports = await measure(fields, stage, loader, operation, { rounds, seconds });
+        for (const { set, worker, of_floor } of reports)
+          say(`  ${set}: ${worker.requests_per_second.toFixed(0)}/s, ${of_floor.toFixed(2)} of the floor`);
+        report.operations.push(...reports);
+      }
+      if (asked("load")) {
+        say("Load");
+        const set = options.set ?? (quick ? "small" : "large");
+        report.load = await endure(stage, set, bundles, directory, quick ? 5 * seconds : 30 * seconds, say);
+      }
+    } finally {
+      loader.stop();
+      for (const field of fields) await field.stop();
+      await stage.stop();
+    }
+  }
+  if (asked("backup")) {
+    say("Backup and restore");
+    report.backup = (await measureBackup(directory, Math.min(2, rounds), say)) ?? null;
+  }
+  const text = markdown(report);
+  console.log(text);
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+  if (options.docs) writeDocs(text, report);
+  if (missed(report).length > 0) process.exitCode = 1;
 }
 
-await main();
+function writeDocs(text: string, report: Report) {
+  const page = join(root, "docs/performance.md");
+  const marks = /(<!-- bench -->\n)[\s\S]*(\n<!-- \/bench -->)/;
+  writeFileSync(
+    page,
+    readFileSync(page, "utf8").replace(marks, (_, begin, end) => `${begin}\n${text}\n${end}`),
+  );
+  if (report.operations.length > 0) writeFileSync(join(root, "docs/performance.svg"), chart(report.operations));
+}
+
+main().catch((error: unknown) => {
+  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+});

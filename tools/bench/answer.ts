@@ -29,7 +29,7 @@ export async function answer(plan: Plan, send: Send, path: string, body: string)
     case "create-po":
       return rowsOf((await run(operation, { id, body, list: `[${body}]`, request })).at(-1));
     case "by-store,all":
-      return bundled((await run("by-store, all"))[0] ?? []);
+      return bundled((await run("by-store, all")).at(-1) ?? []);
     case "log-in": {
       const { username, password } = JSON.parse(body) as { username: string; password: string };
       const [, accounts] = await run("log-in", { username });

@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { Miniflare as MiniflareClass } from "miniflare";
 import { prepareAssets } from "../assets.ts";
@@ -58,7 +58,7 @@ export async function bundle(directory: string, main?: string): Promise<string> 
     const config = join(directory, "wrangler.json");
     writeFileSync(
       config,
-      JSON.stringify({ name: "bench", main: join(root, main), compatibility_date, keep_names: false }),
+      JSON.stringify({ name: "bench", main: resolve(root, main), compatibility_date, keep_names: false }),
     );
     args.push(`--config=${config}`);
   }
@@ -75,6 +75,8 @@ const compatibility_date =
 export interface WorkerOptions {
   code: string;
   variables: Record<string, string>;
+  /** A module of its own in front of `code`, which it imports as "./worker.js". */
+  entry?: string;
   /** With the Worker's other bindings: its bucket, kept in this folder, and its rate limits. */
   bucketDirectory?: string;
   inspectorPort?: number;
@@ -116,6 +118,7 @@ export async function startWorker({
   code,
   variables,
   bucketDirectory,
+  entry = bucketDirectory === undefined ? undefined : withRateLimits,
   inspectorPort,
 }: WorkerOptions): Promise<Server & { miniflare: MiniflareClass }> {
   Object.assign(process.env, quiet);
@@ -126,10 +129,10 @@ export async function startWorker({
       telemetry: { enabled: false },
       cf: false,
       modules:
-        bucketDirectory === undefined
+        entry === undefined
           ? [{ type: "ESModule", path: "index.js", contents: code }]
           : [
-              { type: "ESModule", path: "index.js", contents: withRateLimits },
+              { type: "ESModule", path: "index.js", contents: entry },
               { type: "ESModule", path: "worker.js", contents: code },
             ],
       compatibilityDate: compatibility_date,

@@ -35,11 +35,12 @@ function templateOf(set: DataSet): string {
  * Starts the server, with its data in `directory`. It does not wait for the disk: a bench measures work, and a data set that
  * is lost with the machine is made again.
  */
-export async function startStage(directory: string, say: (line: string) => void): Promise<Stage> {
+export async function startStage(directory: string, say: (line: string) => void, binaries?: string): Promise<Stage> {
   const log = createWriteStream(join(directory, "postgres.log"));
   const cluster = await startCluster({
     directory: join(directory, "postgres"),
     durable: false,
+    ...(binaries === undefined ? {} : { binaries }),
     log: (line) => log.write(`${line}\n`),
     notice: say,
   });
