@@ -3,6 +3,7 @@ import type { MiddlewareHandler } from "hono";
 import { once } from "./db/once.ts";
 import type { AppEnv } from "./env.ts";
 import { guarded, type Role } from "./openapi.ts";
+import { Problem } from "./problem.ts";
 
 /** The header of a POST that may be sent again when its answer was lost. */
 export const idempotencyKey = z.object({
@@ -19,6 +20,11 @@ export const idempotencyKey = z.object({
 });
 
 const idempotent: MiddlewareHandler<AppEnv> = async function idempotent(c, next) {
+  if (c.req.header("If-Match") !== undefined) {
+    // Who sends it counts on nothing being done to another version (RFC 9110, section 13.1.1).
+    const detail = "is not looked at here: send it with PATCH or DELETE";
+    throw new Problem("validation-failed", undefined, { errors: [{ in: "header", pointer: "/If-Match", detail }] });
+  }
   const key = c.req.header("Idempotency-Key");
   if (key !== undefined) {
     const bodyHash = new Uint8Array(await crypto.subtle.digest("SHA-256", await c.req.arrayBuffer())).toHex();

@@ -204,6 +204,18 @@ describe("what is made", () => {
   });
 });
 
+it.each<[string, () => Promise<string>, unknown]>([
+  ["a client", async () => "/client", { name: "x" }],
+  ["lines", async () => `/po/${await insertPo()}/line-items`, { item_name: "x", total_price: 1 }],
+  ["a status", async () => `/po/${await insertPo()}/status`, { status: "active" }],
+])("is not ignored where it is not looked at: a POST of %s with If-Match is refused", async (_case, pathOf, body) => {
+  const { token } = await signIn("editor");
+  const path = await pathOf();
+  const response = await call(path, { method: "POST", token, body, headers: { "If-Match": '"77"' } });
+  const { errors } = await problem(response, "validation-failed");
+  expect(errors).toEqual([{ in: "header", pointer: "/If-Match", detail: expect.stringContaining("PATCH") }]);
+});
+
 describe("in the document", () => {
   const withHeader = (name: string) =>
     operations

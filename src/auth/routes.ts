@@ -221,7 +221,7 @@ export const authRoutes = feature()
 /** Where a request comes from, as a session keeps it. */
 const origin = (c: Context<AppEnv>) => ({
   address: clientAddress(c)?.slice(0, 45) ?? null,
-  userAgent: c.req.header("User-Agent")?.slice(0, 200) ?? null,
+  userAgent: c.req.header("User-Agent")?.slice(0, 200).toWellFormed() ?? null,
 });
 
 async function tokensOf(c: Context<AppEnv>, caller: Caller, refreshToken: string, user: Json<User>) {
