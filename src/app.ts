@@ -42,16 +42,19 @@ app.use((c, next) => (/^\/docs(\/|$)/.test(c.req.path) ? docsHeaders : apiHeader
 app.use(async function answerHeaders(c, next) {
   const started = performance.now();
   await next();
+  // Hono makes `var` anew each time it is asked for.
+  const { requestId, caller, timing } = c.var;
   // A raw answer, such as a static file, does not carry what was set before it.
-  c.res.headers.set("X-Request-Id", c.var.requestId);
+  c.res.headers.set("X-Request-Id", requestId);
   // For who has a token alone: it would tell a stranger to the millisecond what a guess made us do.
-  if (c.var.caller) c.res.headers.set("Server-Timing", serverTiming(c.var.timing, started));
+  if (caller) c.res.headers.set("Server-Timing", serverTiming(timing, started));
   if (!c.res.headers.has("Cache-Control")) c.res.headers.set("Cache-Control", "no-store");
 });
 app.use(async function configured(c, next) {
-  c.set("settings", await settings(c.env));
+  const checked = await settings(c.env);
+  c.set("settings", checked);
   hearBatches(c);
-  c.set("db", createDb(c.var.settings.databaseUrl, c.var.timing));
+  c.set("db", createDb(checked.databaseUrl, c.get("timing")));
   await next();
 });
 const corsHeaders = cors({
@@ -66,13 +69,14 @@ app.use(async function listedOrigins(c, next) {
   // To a page that is not on the list nothing says that there is CORS at all. Tokens travel in a header that no browser
   // sends by itself, so that credentials are never allowed.
   const origin = c.req.header("Origin");
-  if (origin !== undefined && c.var.settings.corsOrigins.includes(origin)) return corsHeaders(c, next);
+  const { corsOrigins } = c.get("settings");
+  if (origin !== undefined && corsOrigins.includes(origin)) return corsHeaders(c, next);
   await next();
-  if (c.var.settings.corsOrigins.length > 0) c.res.headers.append("Vary", "Origin");
+  if (corsOrigins.length > 0) c.res.headers.append("Vary", "Origin");
 });
 app.use(rateLimit("address"));
 app.use(async function openForBusiness(c, next) {
-  if (c.var.settings.maintenance && c.req.path !== "/health") throw maintenance();
+  if (c.get("settings").maintenance && c.req.path !== "/health") throw maintenance();
   await next();
 });
 app.use(boundedJson);

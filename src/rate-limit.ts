@@ -31,7 +31,7 @@ export function sourceOf(address: string): string {
 export const rateLimit = (name: keyof typeof limits): MiddlewareHandler<AppEnv> =>
   async function rateLimit(c, next) {
     const { perMinute, binding } = limits[name];
-    const key = name === "user" ? String(c.var.caller.userId) : sourceOf(clientAddress(c) ?? "local");
+    const key = name === "user" ? String(c.get("caller").userId) : sourceOf(clientAddress(c) ?? "local");
     const { success } = await binding(c.env).limit({ key });
     if (!success) {
       const quota = c.env.ENVIRONMENT === "development" ? perMinute * 10 : perMinute;

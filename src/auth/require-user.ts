@@ -26,12 +26,13 @@ export const requireUser = (role: "viewer" | "editor" | "admin"): MiddlewareHand
       });
     }
     const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(authorization)?.[1];
-    const caller = token === undefined ? undefined : await verifyAccessToken(c.var.settings, token);
+    const { settings, timing, requestId } = c.var;
+    const caller = token === undefined ? undefined : await verifyAccessToken(settings, token);
     if (!caller) throw unauthorized("The access token is not valid or has expired: log in again.");
     const session = `${caller.sessionId} ${caller.tokenVersion}`;
     if (Date.now() < (over.get(session) ?? 0)) throw sessionOver();
     c.set("caller", caller);
-    c.set("db", createDb(c.var.settings.databaseUrl, c.var.timing, { guard: [guard(caller, role, c.var.requestId)] }));
+    c.set("db", createDb(settings.databaseUrl, timing, { guard: [guard(caller, role, requestId)] }));
     await next();
     if (isSessionOver(c.error)) {
       if (over.size >= mostRemembered) over.clear();
