@@ -34,8 +34,8 @@ export const observed: MiddlewareHandler<AppEnv> = async function observed(c, ne
 
 /** Logs the slow batches of this request from now on. */
 export function hearBatches(c: Context<AppEnv>): void {
-  const of = () => ({ request_id: c.var.requestId, route: routeOf(c) });
-  c.var.timing.heard = loggedBatches(c.env, c.var.settings.slowQueryMilliseconds, of);
+  const of = () => ({ request_id: c.get("requestId"), route: routeOf(c) });
+  c.get("timing").heard = loggedBatches(c.env, c.get("settings").slowQueryMilliseconds, of);
 }
 
 const longestText = 200;
@@ -72,16 +72,18 @@ interface Answered {
 function recordRequest(c: Context<AppEnv>, answered: Answered): void {
   const { method } = c.req;
   const { status } = c.res;
-  const { problem, cause } = c.var.failure ?? {};
+  // Hono makes `var` anew each time it is asked for.
+  const { requestId, caller, timing, failure } = c.var as Partial<AppEnv["Variables"]> & typeof c.var;
+  const { problem, cause } = failure ?? {};
   const route = routeOf(c);
-  const cost = { db_ms: tenths(c.var.timing.milliseconds), round_trips: c.var.timing.roundTrips };
+  const cost = { db_ms: tenths(timing.milliseconds), round_trips: timing.roundTrips };
   // Undefined without Cloudflare in front.
   const { colo, country } = (c.req.raw.cf ?? {}) as { colo?: string; country?: string };
   log(c.env, cause === undefined ? "info" : "error", "request", {
-    request_id: c.var.requestId,
+    request_id: requestId,
     method,
     route,
-    user_id: c.var.caller?.userId,
+    user_id: caller?.userId,
     status,
     ...answered,
     ...cost,
@@ -103,10 +105,15 @@ function recordRequest(c: Context<AppEnv>, answered: Answered): void {
     ms: answered.ms,
     ...cost,
   });
-  alertOfRequest(c, answered);
+  alertOfRequest(
+    c,
+    `${method} ${route ?? "(no route)"}`,
+    { request_id: requestId, route, problem, ms: answered.ms },
+    cause,
+  );
   if (cause !== undefined) {
-    const tags = { request_id: c.var.requestId, method, route, problem };
-    c.executionCtx.waitUntil(reportError(c.env, cause, { userId: c.var.caller?.userId, tags }));
+    const tags = { request_id: requestId, method, route, problem };
+    c.executionCtx.waitUntil(reportError(c.env, cause, { userId: caller?.userId, tags }));
   }
 }
 
@@ -114,20 +121,22 @@ const longAnswerMilliseconds = 5000;
 
 /** What an answer took of our time: a slow client sends its body as it likes, and strangers wait for each other's log-ins. */
 function ourMilliseconds(c: Context<AppEnv>, ms: number): number {
-  const { milliseconds, bodyMilliseconds = 0 } = c.var.timing;
-  const isSignIn = c.var.caller === undefined && c.req.path.startsWith("/auth/");
+  const { milliseconds, bodyMilliseconds = 0 } = c.get("timing");
+  const isSignIn = c.get("caller") === undefined && c.req.path.startsWith("/auth/");
   return isSignIn ? milliseconds : ms - bodyMilliseconds;
 }
 
 /** Tells the operator what no request should be. Nobody waits for it. */
-function alertOfRequest(c: Context<AppEnv>, { ms }: Answered): void {
+function alertOfRequest(
+  c: Context<AppEnv>,
+  what: string,
+  details: { request_id: string; route: string | undefined; problem: string | undefined; ms: number },
+  cause: unknown,
+): void {
   // Without settings there is no address to tell; the line in the log says which is wrong.
-  if (c.var.settings === undefined) return;
-  const { problem, cause } = c.var.failure ?? {};
-  const route = routeOf(c);
-  const what = `${c.req.method} ${route ?? "(no route)"}`;
-  const send = (kind: AlertKind, text: string) =>
-    c.executionCtx.waitUntil(alert(c.env, kind, text, { request_id: c.var.requestId, route, problem, ms }));
+  if (c.get("settings") === undefined) return;
+  const { problem, ms } = details;
+  const send = (kind: AlertKind, text: string) => c.executionCtx.waitUntil(alert(c.env, kind, text, details));
   if (isDatabaseDown(cause)) send("database-down", `The database does not answer: ${what} failed.`);
   else if (cause !== undefined) send("server-error", `${what} failed: ${problem}.`);
   else if (ourMilliseconds(c, ms) > longAnswerMilliseconds)
