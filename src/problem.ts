@@ -96,7 +96,7 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
   }
   switch (error.code) {
     case "NX401":
-      return sessionOver(more);
+      return unauthorized("The session is over: log in again.", more);
     case "NX403":
       return new Problem("forbidden", undefined, more);
     case "NX409":
@@ -167,8 +167,6 @@ export const unauthorized = (detail: string, more: { cause?: unknown } = {}) =>
     headers: { "WWW-Authenticate": 'Bearer realm="nexgen-finance", error="invalid_token"' },
     ...more,
   });
-
-export const sessionOver = (more: { cause?: unknown } = {}) => unauthorized("The session is over: log in again.", more);
 
 export const unavailable = (detail: string, more: { cause?: unknown } = {}) =>
   new Problem("unavailable", detail, { headers: { "Retry-After": "5" }, ...more });

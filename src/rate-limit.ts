@@ -1,5 +1,5 @@
 import type { Context, MiddlewareHandler } from "hono";
-import type { AppEnv } from "./env.ts";
+import type { AppEnv, Caller } from "./env.ts";
 import { Problem } from "./problem.ts";
 
 /**
@@ -27,11 +27,17 @@ export function sourceOf(address: string): string {
     .join(":");
 }
 
+/**
+ * What is counted as one user: a session, for as long as its tokens are of one version. Whether a session is over the
+ * database alone knows, later: whoever has a token of an ended one must not use up what its owner may send.
+ */
+const userOf = ({ sessionId, tokenVersion }: Caller) => `${sessionId} ${tokenVersion}`;
+
 /** Lets a request through as long as its user, or its address, has not used up the minute; else 429. */
 export const rateLimit = (name: keyof typeof limits): MiddlewareHandler<AppEnv> =>
   async function rateLimit(c, next) {
     const { perMinute, binding } = limits[name];
-    const key = name === "user" ? String(c.get("caller").userId) : sourceOf(clientAddress(c) ?? "local");
+    const key = name === "user" ? userOf(c.get("caller")) : sourceOf(clientAddress(c) ?? "local");
     const { success } = await binding(c.env).limit({ key });
     if (!success) {
       const quota = c.env.ENVIRONMENT === "development" ? perMinute * 10 : perMinute;

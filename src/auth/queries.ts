@@ -1,4 +1,3 @@
-import { NeonDbError } from "@neondatabase/serverless";
 import { sql } from "drizzle-orm";
 import { type Db, prepare, type Row, type Statement } from "../db/client.ts";
 import { instant, json, plain } from "../db/json.ts";
@@ -24,9 +23,6 @@ export const guard = (
     role,
     request: requestId,
   });
-
-/** Whether a batch failed at its guard, because the session is over or the token is older than the account. */
-export const isSessionOver = (error: unknown): boolean => error instanceof NeonDbError && error.code === "NX401";
 
 const credentialFields = sql`u.id, u.username, u.email, u.password_hash, u.disabled`;
 

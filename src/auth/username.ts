@@ -4,7 +4,9 @@
  */
 export function usernameFault(username: string): string | undefined {
   if (username.trim() !== username) return "must not begin or end with blanks";
-  if (/[\p{C}\p{Zl}\p{Zp}]/u.test(username)) return "must not contain control characters or invisible ones";
+  // The last one is a braille pattern without a dot.
+  if (/[\p{C}\p{Z}\p{DI}\u2800]/u.test(username.replaceAll(" ", "")))
+    return "must not contain control characters or invisible ones";
   if (username.normalize("NFC") !== username) return "must be in Unicode's normalization form C";
   return undefined;
 }
