@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { interruption } from "./account.ts";
 import { measureBackup } from "./bench/backup.ts";
 import { type DataSet, sets } from "./bench/data.ts";
 import { endure } from "./bench/endurance.ts";
@@ -10,7 +11,7 @@ import { operations } from "./bench/operations.ts";
 import { chart, markdown, missed, type Report } from "./bench/report.ts";
 import { startStage } from "./bench/stage.ts";
 import { measureStartup } from "./bench/startup.ts";
-import { root } from "./stack.ts";
+import { holdStack, root, StackHeld } from "./stack.ts";
 
 const positive = (value: string) => {
   const parsed = Number(value);
@@ -38,7 +39,10 @@ const program = new Command("npm run bench --")
   .option("--json <file>", "write the report there as well")
   .option("--docs", "put its tables and its chart into docs/performance.md")
   .option("--data-dir <directory>", "where the databases are kept: the large data set is made once", ".nexgen-bench")
-  .addHelpText("after", "\nExit code: 0 when every bar is met, 1 when one is missed or something failed.")
+  .addHelpText(
+    "after",
+    "\nExit code: 0 when every bar is met, 1 when one is missed or something failed, 130 interrupted.",
+  )
   .parse();
 const options = program.opts<{
   only?: string[];
@@ -53,12 +57,23 @@ const options = program.opts<{
 
 // Progress on stderr: the report alone is on stdout.
 const say = (line: string) => console.error(line);
+const signal = interruption("Stopping …");
 const asked = (part: string) => options.only?.includes(part) ?? !(options.quick && part === "backup");
 
 async function main() {
-  const { quick = false } = options;
   const directory = resolve(root, options.dataDir);
-  mkdirSync(directory, { recursive: true });
+  // Two benches in one directory would end each other's server, and a dev stack there too.
+  process.env.NEXGEN_DATA_DIR = directory;
+  const hold = await holdStack("npm run bench");
+  try {
+    await run(directory);
+  } finally {
+    hold.release();
+  }
+}
+
+async function run(directory: string) {
+  const { quick = false } = options;
   const { rounds = quick ? 2 : 3, seconds = quick ? 1 : 2 } = options;
   const [load_before = 0] = loadavg();
   const report: Report = {
@@ -72,12 +87,12 @@ async function main() {
   const bundles = await makeBundles(directory);
   if (asked("startup")) {
     say("Start-up");
-    report.startup = await measureStartup(directory, bundles.worker, quick ? 3 : 9);
+    report.startup = await measureStartup(directory, bundles.worker, quick ? 3 : 9, signal);
   }
   const measured = operations.filter(({ name }) => asked(name));
   if (measured.length > 0 || asked("load")) {
     const stage = await startStage(directory, say);
-    const loader = new Loader();
+    const loader = new Loader(signal);
     const fields: Field[] = [];
     try {
       const chosen: readonly DataSet[] = options.set ? [options.set] : quick ? ["small"] : sets;
@@ -93,7 +108,7 @@ async function main() {
       if (asked("load")) {
         say("Load");
         const set = options.set ?? (quick ? "small" : "large");
-        report.load = await endure(stage, set, bundles, directory, quick ? 5 * seconds : 30 * seconds, say);
+        report.load = await endure(stage, set, bundles, directory, quick ? 5 * seconds : 30 * seconds, say, signal);
       }
     } finally {
       loader.stop();
@@ -103,7 +118,7 @@ async function main() {
   }
   if (asked("backup")) {
     say("Backup and restore");
-    report.backup = (await measureBackup(directory, Math.min(2, rounds), say)) ?? null;
+    report.backup = (await measureBackup(directory, Math.min(2, rounds), say, signal)) ?? null;
   }
   const text = markdown(report);
   console.log(text);
@@ -123,6 +138,8 @@ function writeDocs(text: string, report: Report) {
 }
 
 main().catch((error: unknown) => {
-  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  if (signal.aborted) process.exit(130);
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(`bench: ${error instanceof StackHeld ? message.replace("NEXGEN_DATA_DIR=", "--data-dir ") : message}`);
   process.exit(1);
 });

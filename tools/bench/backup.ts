@@ -81,9 +81,11 @@ export async function measureBackup(
   directory: string,
   rounds: number,
   say: (line: string) => void,
+  interrupted: AbortSignal,
 ): Promise<BackupReport | undefined> {
   const binaries = installed();
   if (!binaries) return undefined;
+  const signal = AbortSignal.any([interrupted, AbortSignal.timeout(1_200_000)]);
   const home = join(directory, "installed");
   mkdirSync(home, { recursive: true });
   const stage = await startStage(home, say, binaries);
@@ -109,7 +111,7 @@ export async function measureBackup(
           peak = Math.max(peak, residentBytes(worker.pid));
         }, 50);
         let started = performance.now();
-        const answer = await fetch(`http://127.0.0.1:${worker.port}/`, { signal: AbortSignal.timeout(600_000) });
+        const answer = await fetch(`http://127.0.0.1:${worker.port}/`, { signal });
         if (!answer.ok) throw new Error(`the dump failed: ${await answer.text()}`);
         summary = (await answer.json()) as typeof summary;
         dumps.push((performance.now() - started) / 1000);
@@ -122,15 +124,16 @@ export async function measureBackup(
         started = performance.now();
         const pgDump = spawn(join(binaries, "pg_dump"), ["-d", stage.url("nexgen_owner", database)], {
           stdio: ["ignore", "pipe", "inherit"],
+          signal,
         });
-        const gzip = spawn("gzip", { stdio: [pgDump.stdout, "ignore", "inherit"] });
+        const gzip = spawn("gzip", { stdio: [pgDump.stdout, "ignore", "inherit"], signal });
         await finished([pgDump, gzip]);
         pgDumps.push((performance.now() - started) / 1000);
         say(`  dump ${dumps.at(-1)?.toFixed(1)} s, pg_dump | gzip ${pgDumps.at(-1)?.toFixed(1)} s`);
       }
 
       const file = join(home, "backup.sql.gz");
-      const answer = await fetch(`http://127.0.0.1:${worker.port}/file`, { signal: AbortSignal.timeout(600_000) });
+      const answer = await fetch(`http://127.0.0.1:${worker.port}/file`, { signal });
       await pipeline(answer.body as unknown as NodeJS.ReadableStream, createWriteStream(file));
       const restores: number[] = [];
       const psqls: number[] = [];
@@ -140,11 +143,11 @@ export async function measureBackup(
         restores.push((performance.now() - started) / 1000);
         started = performance.now();
         const target = stage.url("nexgen_owner", await stage.empty());
-        const gunzip = spawn("gzip", ["-dc", file], { stdio: ["ignore", "pipe", "inherit"] });
+        const gunzip = spawn("gzip", ["-dc", file], { stdio: ["ignore", "pipe", "inherit"], signal });
         const psql = spawn(
           join(binaries, "psql"),
           ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-1", "-o", "/dev/null", "-d", target],
-          { stdio: [gunzip.stdout, "ignore", "inherit"] },
+          { stdio: [gunzip.stdout, "ignore", "inherit"], signal },
         );
         await finished([gunzip, psql]);
         psqls.push((performance.now() - started) / 1000);

@@ -37,7 +37,9 @@ export async function endure(
   directory: string,
   seconds: number,
   say: (line: string) => void,
+  interrupted: AbortSignal,
 ): Promise<EnduranceReport> {
+  const load = loading(interrupted);
   const field = await prepareField(stage, set, bundles, directory);
   let mixed: EnduranceReport["mixed"];
   try {
@@ -86,20 +88,23 @@ export async function endure(
   }
 }
 
-async function load(
-  field: Field,
-  operation: string,
-  how: { connections: number; seconds: number; sessionsFrom: number },
-): Promise<LoadResult> {
-  const loader = new Loader();
-  try {
-    const { subjects, accessToken } = field;
-    const { port } = field.servers.worker;
-    return await loader.run({ port, kind: "api", operation, subjects, accessToken, seed: 1, tolerant: true, ...how });
-  } finally {
-    loader.stop();
-  }
-}
+/** Loads run side by side, so that each has a process of its own. */
+const loading =
+  (interrupted: AbortSignal) =>
+  async (
+    field: Field,
+    operation: string,
+    how: { connections: number; seconds: number; sessionsFrom: number },
+  ): Promise<LoadResult> => {
+    const loader = new Loader(interrupted);
+    try {
+      const { subjects, accessToken } = field;
+      const { port } = field.servers.worker;
+      return await loader.run({ port, kind: "api", operation, subjects, accessToken, seed: 1, tolerant: true, ...how });
+    } finally {
+      loader.stop();
+    }
+  };
 
 /** Whatever is neither a success nor 503 with Retry-After. */
 function faultsOf(result: LoadResult): string[] {

@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { bcryptCost, type DataSet, prepareSubjects, type Subjects } from "./data.ts";
 import type { Load, LoadResult } from "./load.ts";
@@ -145,6 +145,7 @@ export async function prepareField(
     async stop() {
       await Promise.all([worker.stop(), floor.stop(), peer.stop()]);
       await endpoint.stop();
+      rmSync(bucketDirectory, { recursive: true, force: true });
     },
   };
 }
@@ -163,11 +164,17 @@ async function accessTokenOf(subjects: Subjects, key: Uint8Array): Promise<strin
 /** The process that sends the requests. */
 export class Loader {
   private readonly child: ChildProcess = start("load.ts");
+  private readonly interrupted: AbortSignal;
+
+  constructor(interrupted: AbortSignal) {
+    this.interrupted = interrupted;
+  }
 
   async run(load: Load): Promise<LoadResult> {
+    this.interrupted.throwIfAborted();
     this.child.send(load);
     // However slow the answers: a load ends, or the bench does.
-    const signal = AbortSignal.timeout((load.seconds + 120) * 1000);
+    const signal = AbortSignal.any([this.interrupted, AbortSignal.timeout((load.seconds + 120) * 1000)]);
     const [result] = (await once(this.child, "message", { signal })) as [LoadResult];
     return result;
   }
@@ -178,7 +185,7 @@ export class Loader {
   }
 
   stop() {
-    this.child.disconnect();
+    if (this.child.connected) this.child.disconnect();
   }
 }
 

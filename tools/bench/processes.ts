@@ -33,7 +33,8 @@ export async function startServer(program: string, message: unknown): Promise<Se
     port,
     pid: child.pid,
     async stop() {
-      child.disconnect();
+      // A terminal's Ctrl-C has reached it as well.
+      if (child.connected) child.disconnect();
       await exited;
     },
   };
@@ -123,6 +124,7 @@ export async function startWorker({
 }: WorkerOptions): Promise<Server & { miniflare: MiniflareClass }> {
   Object.assign(process.env, quiet);
   const { Miniflare, convertV4MiniflareOptions } = await import("miniflare");
+  const handlers = (["SIGINT", "SIGTERM"] as const).map((name) => [name, process.listeners(name)] as const);
   const before = new Set(workerds());
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
@@ -144,6 +146,9 @@ export async function startWorker({
     }),
   );
   await miniflare.ready;
+  // It ends the process at a signal, before the bench could stop what else it has started.
+  for (const [name, own] of handlers)
+    for (const added of process.listeners(name)) if (!own.includes(added)) process.off(name, added);
   const { port } = await miniflare.unsafeGetDirectURL();
   const pid = workerds().find((each) => !before.has(each)) ?? 0;
   return { port: Number(port), pid, miniflare, stop: () => miniflare.dispose() };

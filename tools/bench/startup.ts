@@ -59,13 +59,19 @@ function preciseCpuOf(pid: number): number {
 }
 
 /** Measures the bundle and its start-up. */
-export async function measureStartup(directory: string, code: string, rounds: number): Promise<StartupReport> {
+export async function measureStartup(
+  directory: string,
+  code: string,
+  rounds: number,
+  interrupted: AbortSignal,
+): Promise<StartupReport> {
   const file = join(directory, "dependencies.js");
   // Beside the sources, as far as the packages are concerned.
   mkdirSync(directory, { recursive: true });
   writeFileSync(file, dependencies());
   const bundled = await bundle(join(directory, "bundle-dependencies"), file);
   const cpuUntilAnswer = async (worker: string) => {
+    interrupted.throwIfAborted();
     const server = await startWorker({ code: worker, variables: {}, entry });
     try {
       const answer = await fetch(`http://127.0.0.1:${server.port}/`);
