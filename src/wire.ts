@@ -212,13 +212,17 @@ export const prose = (maxLength: number, example: string) =>
     .refine((value) => !control.test(value), "must not contain control characters")
     .openapi({ example });
 
+// Nobody sees them: two names could look like one. Indian scripts write with the joiners (U+200C, U+200D), so these stay.
+const invisible = /(?![\u200c\u200d])\p{Cf}|[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
+
 /**
- * Text that must say something: blanks at its ends go, and something must be left. Of the control characters it may have
- * tab and line breaks.
+ * Text that must say something, seen: blanks at its ends go, and something must be left. Of the control characters it may
+ * have tab and line breaks.
  */
 export const name = (maxLength: number, example: string) =>
   text(maxLength, example)
     .refine((value) => !control.test(value), "must not contain control characters")
+    .refine((value) => !invisible.test(value), "must not contain invisible characters")
     .transform((value) => value.trim())
     .pipe(z.string().min(1, "must not be empty"))
     .openapi({ type: "string", minLength: 1, maxLength, example });

@@ -35,6 +35,22 @@ describe("POST /client", () => {
     expect((await create(Client, "/client", { name: `\u00a0\t ${name}\u2003\r\n` }, token)).name).toBe(name);
   });
 
+  it.each(["\u200b", "\u00ad", "\u2060", "\u202e", "\u3164", "\u2800"])(
+    "refuses a name with a character that nobody sees, %j, and so a second one that looks like the first",
+    async (character) => {
+      const { token } = await signIn("editor");
+      const response = await call("/client", { method: "POST", token, body: { name: `Bor${character}ealis` } });
+      const { errors } = await problem(response, "validation-failed");
+      expect(errors).toEqual([{ in: "body", pointer: "/name", detail: expect.stringContaining("invisible") }]);
+    },
+  );
+
+  it("takes the joiners that Indian scripts write with", async () => {
+    const { token } = await signIn("editor");
+    const name = `र\u094d\u200dय क\u094d\u200cष ${crypto.randomUUID()}`;
+    expect((await create(Client, "/client", { name }, token)).name).toBe(name);
+  });
+
   it("refuses a name that is taken, whatever the case and the blanks, and writes nothing", async () => {
     const { token } = await signIn("editor");
     const name = `Énorme ${crypto.randomUUID()}`;
