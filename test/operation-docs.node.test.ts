@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
@@ -104,13 +106,16 @@ it("says of every line of the log what it is", () => {
   expect(new Set(explained)).toEqual(new Set(["event", ...written]));
 });
 
-it("shows the custom domain as wrangler.toml has it, and wrangler understands it", () => {
-  const [line = ""] = block("docs/deploy.md", "toml").split("\n");
-  expect(text("wrangler.toml").split("[env.production]\n")[1]).toContain(`\n${line}\n`);
-  const config = { config: join(root, "wrangler.toml"), env: "production" };
-  const { routes, logpush } = unstable_readConfig(config, { hideWarnings: true });
+it("shows a custom domain that wrangler understands in the place of wrangler.toml's own", async () => {
+  const [before = "", production = ""] = text("wrangler.toml").split("[env.production]\n");
+  const edited = production.replace(/^routes = .*\n/m, block("docs/deploy.md", "toml"));
+  const directory = await mkdtemp(join(tmpdir(), "nexgen-docs-"));
+  const config = join(directory, "wrangler.toml");
+  await writeFile(config, `${before}[env.production]\n${edited}`);
+  const { routes, logpush } = unstable_readConfig({ config, env: "production" }, { hideWarnings: true });
   expect(routes).toEqual([{ pattern: "api.example.com", custom_domain: true }]);
   expect(logpush).toBe(true);
+  await rm(directory, { recursive: true });
 });
 
 it("names every option of the deploy command, and no other", async () => {

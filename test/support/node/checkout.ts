@@ -76,11 +76,12 @@ export async function copyCheckout(): Promise<Checkout> {
     },
     remove: () => rm(directory, { recursive: true, force: true }),
   };
-  await checkout.change(
-    "wrangler.toml",
-    (text) => text.replace("api-staging.example.com", domains.staging).replace("api.example.com", domains.production),
-    false,
-  );
+  const toml = (text: string) =>
+    Object.entries(domains).reduce(
+      (rest, [env, domain]) => rest.replace(new RegExp(`(\\[env\\.${env}\\][^]*?pattern = ")[^"]+`), `$1${domain}`),
+      text,
+    );
+  await checkout.change("wrangler.toml", toml, false);
   await commit("release: what is new");
   await git("tag", "start");
   return checkout;
