@@ -36,7 +36,7 @@ const exit = { done: 0, nothingChanged: 1, usage: 2, asBefore: 3, byHand: 4, int
 
 const program = new Command("npm run deploy --")
   .description(
-    "A release, from the commit to the proof: checks, tests, migrations, upload, smoke test; and back to the version of\n" +
+    "A release, from the commit to the proof: checks, tests, migrations, upload, smoke test; and back to the version of " +
       "before when the smoke test fails. docs/deploy.md says what each step is for.",
   )
   .addOption(new Option("--env <name>", "where to").choices(["staging", "production"]).makeOptionMandatory())
@@ -62,7 +62,8 @@ const program = new Command("npm run deploy --")
   .addHelpText(
     "after",
     "\nExit codes: 0 released, 1 stopped before anything changed (or the dry run found a reason to), 2 wrong usage,\n" +
-      "3 the version of before serves (again) and applied migrations stay, 4 something is left to do by hand, as the last lines say, 130 interrupted.",
+      "3 the version of before serves (again) and applied migrations stay, 4 something is left to do by hand,\n" +
+      "130 interrupted. The last lines say what is true then.",
   )
   .exitOverride();
 

@@ -30,8 +30,8 @@ export function cloudflare(environment: Environment) {
     async liveVersion(): Promise<string | undefined> {
       const { code, stdout, output } = await wrangler(["deployments", "status", "--json", ...here]);
       if (code !== 0) {
-        // 10007: there is no such Worker.
-        if (/\[code: 10007\]|has no deployments/.test(output)) return undefined;
+        // There is no such Worker, or not in this environment.
+        if (/\[code: (10007|10090)\]|has no deployments/.test(output)) return undefined;
         throw failed("wrangler deployments status", output);
       }
       const { versions } = JSON.parse(stdout) as { versions: { version_id: string; percentage: number }[] };
