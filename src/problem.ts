@@ -133,6 +133,10 @@ function databaseProblem(error: NeonDbError): Problem | undefined {
     case "08003":
     case "08004":
     case "08006":
+    // It lets nobody in: another password, another name. The operator is at it, or will be.
+    case "28P01":
+    case "28000":
+    case "3D000":
       return unavailable("The database did not answer in time. Try again.", more);
     case undefined:
       // No SQLSTATE: the endpoint itself did not answer as it should, perhaps after the database had done it all.

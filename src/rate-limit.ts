@@ -33,11 +33,23 @@ export function sourceOf(address: string): string {
  */
 const userOf = ({ sessionId, tokenVersion }: Caller) => `${sessionId} ${tokenVersion}`;
 
+/**
+ * What is counted as one address. What a page of another site sends from there is counted apart: nobody who opens that page
+ * has meant it. Whoever is no browser and says so has two counts, which is all that it gains.
+ */
+function addressOf(c: Context<AppEnv>): string {
+  const source = sourceOf(clientAddress(c) ?? "local");
+  const isForeign =
+    c.req.header("Sec-Fetch-Site") === "cross-site" &&
+    !c.get("settings").corsOrigins.includes(c.req.header("Origin") ?? "");
+  return isForeign ? `cross-site ${source}` : source;
+}
+
 /** Lets a request through as long as its user, or its address, has not used up the minute; else 429. */
 export const rateLimit = (name: keyof typeof limits): MiddlewareHandler<AppEnv> =>
   async function rateLimit(c, next) {
     const { perMinute, binding } = limits[name];
-    const key = name === "user" ? userOf(c.get("caller")) : sourceOf(clientAddress(c) ?? "local");
+    const key = name === "user" ? userOf(c.get("caller")) : addressOf(c);
     const { success } = await binding(c.env).limit({ key });
     if (!success) {
       const quota = c.env.ENVIRONMENT === "development" ? perMinute * 10 : perMinute;

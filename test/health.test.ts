@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { call, roundTrips } from "./support/api.ts";
+import { call, roundTrips, signIn } from "./support/api.ts";
+import { problem } from "./support/problem.ts";
 
 describe("GET /health", () => {
   it("asks the database, once", async () => {
@@ -18,6 +19,18 @@ describe("GET /health", () => {
       expect(await response.json()).toMatchObject({ status: "ok", database: "not-checked" });
     });
     expect(trips).toBe(0);
+  });
+
+  it("answers 503 with Retry-After while the database refuses its password, as in the middle of a change of it", async () => {
+    const url = env.DATABASE_URL;
+    Object.assign(env, { DATABASE_URL: url.replace(/:[^:@/]+@/, `:${crypto.randomUUID()}@`) });
+    const { token } = await signIn();
+    for (const response of [await call("/health"), await call("/client", { token })]) {
+      expect(response.headers.get("Retry-After")).toBe("5");
+      await problem(response, "unavailable");
+    }
+    Object.assign(env, { DATABASE_URL: url });
+    expect((await call("/health")).status).toBe(200);
   });
 
   it("answers 503 with Retry-After while the database is unreachable, and 200 again afterwards", async () => {

@@ -53,6 +53,19 @@ it("takes the address from CF-Connecting-IP alone", async () => {
   expect(await untilRefused(() => attempt(`198.51.100.${sent++ % 250}`), 401)).toBeDefined();
 });
 
+it("counts what pages of other sites send from an address apart, so that they use up nothing of it", async () => {
+  const from = (headers: Record<string, string>) =>
+    call("/auth/login", { method: "POST", body: {}, headers: { "CF-Connecting-IP": "192.0.2.20", ...headers } });
+  const foreign = { "Sec-Fetch-Site": "cross-site", Origin: "https://evil.example" };
+  const refused = await untilRefused(() => from(foreign), 401);
+  expect(refused?.status).toBe(429);
+  expect((await from({})).status).toBe(422);
+  Object.assign(env, { CORS_ORIGINS: "https://erp.example.com" });
+  expect((await from({ ...foreign, Origin: "https://erp.example.com" })).status).toBe(422);
+  expect((await from(foreign)).status).toBe(429);
+  Object.assign(env, { CORS_ORIGINS: "" });
+});
+
 it("has the figures of the contract, which are those of wrangler.toml: test/configuration.node.test.ts", () => {
   expect([limits.user.perMinute, limits.address.perMinute, limits["sign-in"].perMinute]).toEqual([600, 1200, 20]);
 });

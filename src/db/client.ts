@@ -82,7 +82,8 @@ const rolledBackByOthers = (error: unknown) =>
 /** Whether it is the database that is away, as far as `error` tells, and not one statement that failed. */
 export const isDatabaseDown = (error: unknown): boolean =>
   // Without a SQLSTATE it was the endpoint that failed, or nobody was there in time.
-  error instanceof NeonDbError && (error.code === undefined || /^(08...|57P0[123]|53300)$/.test(error.code));
+  error instanceof NeonDbError &&
+  (error.code === undefined || /^(08...|57P0[123]|53300|28P01|28000|3D000)$/.test(error.code));
 
 /** What one request has waited for so far. */
 export interface Timing {
