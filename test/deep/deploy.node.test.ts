@@ -33,6 +33,7 @@ function start(args: string[], given: { databaseUrl?: string; path?: string; pas
       PATH: `${path}${delimiter}${process.env.PATH}`,
       NEXGEN_PASSWORD: password,
       OWNER_DATABASE_URL: databaseUrl ?? "",
+      ...(path === commands.bin && { CLOUDFLARE_API_TOKEN: "of-the-account" }),
       // Nobody is logged in here, whoever runs the tests.
       HOME: checkout.directory,
       XDG_CONFIG_HOME: checkout.directory,
@@ -368,7 +369,7 @@ describeServers(
       expect(code).toBe(130);
     });
 
-    it("gives checks and tests neither the password nor wrangler's token", async () => {
+    it("gives nobody a secret that is not theirs", async () => {
       await toStaging();
       expect((await commands.calls()).filter((call) => call.startsWith("LEAKED"))).toEqual([]);
     });

@@ -11,8 +11,10 @@ export function cloudflare(environment: Environment) {
   const wrangler = (args: string[], more: { env?: NodeJS.ProcessEnv; signal?: AbortSignal } = {}) =>
     run("wrangler", args, {
       ...more,
-      env: { ...(more.env ?? process.env), WRANGLER_SEND_METRICS: "false", NO_COLOR: "1" },
+      env: { ...withoutOwner, ...more.env, WRANGLER_SEND_METRICS: "false", NO_COLOR: "1" },
     });
+  // The owner's database and the admin's password are not wrangler's business.
+  const { OWNER_DATABASE_URL: _, NEXGEN_PASSWORD: __, ...withoutOwner } = process.env;
   const here = ["--env", environment];
 
   return {
@@ -63,7 +65,7 @@ export function cloudflare(environment: Environment) {
       }
     },
 
-    /** Uploads and serves; answers the new version. Throws UploadFailed when wrangler does not say that all went well. */
+    /** Uploads and serves; answers the new version. Throws when wrangler does not say that all went well. */
     async deploy(about: { tag: string; message: string; secretsFile: string | undefined }): Promise<string> {
       const directory = await mkdtemp(join(tmpdir(), "nexgen-deploy-"));
       try {
@@ -71,7 +73,7 @@ export function cloudflare(environment: Environment) {
         const secrets = about.secretsFile === undefined ? [] : ["--secrets-file", about.secretsFile];
         const { code, output } = await wrangler(
           ["deploy", "--minify", ...here, "--tag", about.tag, "--message", about.message, ...secrets],
-          { env: { ...process.env, WRANGLER_OUTPUT_FILE_PATH: report } },
+          { env: { WRANGLER_OUTPUT_FILE_PATH: report } },
         );
         if (code !== 0) throw failed("wrangler deploy", output);
         const lines = (await readFile(report, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");

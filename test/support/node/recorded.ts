@@ -45,8 +45,8 @@ const name = self.split("/").at(-1);
 const line = [name, ...args].join(" ");
 const state = JSON.parse(readFileSync(directory + "/behaviour.json", "utf8"));
 appendFileSync(directory + "/calls", line + "\\n");
-for (const secret of ["NEXGEN_PASSWORD", "CLOUDFLARE_API_TOKEN"])
-  if (name === "npm" && process.env[secret]) appendFileSync(directory + "/calls", "LEAKED " + secret + "\\n");
+const foreign = { npm: ["NEXGEN_PASSWORD", "CLOUDFLARE_API_TOKEN"], wrangler: ["NEXGEN_PASSWORD", "OWNER_DATABASE_URL"] }[name];
+for (const secret of foreign) if (process.env[secret]) appendFileSync(directory + "/calls", "LEAKED " + secret + " to " + line + "\\n");
 const is = (beginnings) => beginnings.some((beginning) => line.startsWith(beginning));
 const keep = (changes) => writeFileSync(directory + "/behaviour.json", JSON.stringify({ ...state, ...changes }));
 const say = (text) => process.stdout.write(text + "\\n");
