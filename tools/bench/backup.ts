@@ -17,12 +17,13 @@ export interface BackupReport {
   /** Seconds of the Worker's dump in workerd, compressed, and of `pg_dump | gzip` on the same database. */
   dump_seconds: number;
   pg_dump_seconds: number;
-  /** Rows/s of the dump by those of pg_dump. */
+  /** Rows/s of the dump by those of pg_dump; the same by the CPU of all processes. */
   of_pg_dump: number;
-  /** CPU of workerd, of its database and of the Neon endpoint for one dump; of `pg_dump | gzip` the seconds as well. */
+  of_pg_dump_by_cpu: number;
+  /** CPU of one dump: workerd, the Neon endpoint and PostgreSQL; pg_dump, gzip and PostgreSQL. */
+  dump_cpu_seconds: number;
+  pg_dump_cpu_seconds: number;
   worker_cpu_seconds: number;
-  endpoint_cpu_seconds: number;
-  database_cpu_seconds: number;
   /** Largest resident memory of workerd while it dumps, and before. */
   peak_bytes: number;
   idle_bytes: number;
@@ -31,6 +32,8 @@ export interface BackupReport {
   /** Seconds of our restore by those of psql with the same file. */
   of_psql: number;
 }
+
+type Restored = Pick<BackupReport, "restore_seconds" | "psql_seconds" | "of_psql">;
 
 /** A Worker that dumps as the backup does, without a bucket: into gzip, and the hashes that a manifest has. */
 const dumper = `
@@ -70,11 +73,26 @@ function installed(): string | undefined {
   return versions.map((version) => join(home, version, "bin")).find((bin) => existsSync(join(bin, "pg_dump")));
 }
 
-async function finished(children: ChildProcess[]) {
-  // Not "close": the pipe between them is nobody's to read here.
-  const codes = await Promise.all(children.map(async (child) => (await once(child, "exit"))[0] as number));
-  if (codes.some((code) => code !== 0)) throw new Error(`ended with ${codes.join(", ")}`);
+/** Waits for programs that are piped into each other; answers their CPU time in ms. */
+async function finished(children: ChildProcess[]): Promise<number> {
+  const cpu = new Map<ChildProcess, number>();
+  const watch = setInterval(() => {
+    for (const child of children) cpu.set(child, Math.max(cpu.get(child) ?? 0, cpuOf(child.pid ?? 0)));
+  }, 20);
+  try {
+    // Not "close": the pipe between them is nobody's to read here.
+    const codes = await Promise.all(children.map(async (child) => (await once(child, "exit"))[0] as number));
+    if (codes.some((code) => code !== 0)) throw new Error(`ended with ${codes.join(", ")}`);
+  } finally {
+    clearInterval(watch);
+  }
+  return [...cpu.values()].reduce((sum, each) => sum + each, 0);
 }
+
+const seconds = (since: number) => (performance.now() - since) / 1000;
+/** The median of the rounds' own ratios. */
+const ratio = (of: number[], by: number[]) =>
+  median(of.flatMap((value, round) => (by[round] === undefined ? [] : [value / by[round]])));
 
 /** Measures backup and restore on the large data set; undefined where the system has no PostgreSQL of its own. */
 export async function measureBackup(
@@ -85,7 +103,6 @@ export async function measureBackup(
 ): Promise<BackupReport | undefined> {
   const binaries = installed();
   if (!binaries) return undefined;
-  const signal = AbortSignal.any([interrupted, AbortSignal.timeout(1_200_000)]);
   const home = join(directory, "installed");
   mkdirSync(home, { recursive: true });
   const stage = await startStage(home, say, binaries);
@@ -98,83 +115,93 @@ export async function measureBackup(
       code: await bundle(join(directory, "bundle-dumper"), main),
       variables: { BACKUP_DATABASE_URL: behind(endpoint, stage.url("nexgen_backup", database)) },
     });
+    const signal = AbortSignal.any([interrupted, AbortSignal.timeout(1_200_000)]);
     try {
-      const dumps: number[] = [];
-      const pgDumps: number[] = [];
-      const cpu: { worker: number; endpoint: number; database: number }[] = [];
+      const dumped = await measureDump();
+      const file = join(home, "backup.sql.gz");
+      const answer = await fetch(`http://127.0.0.1:${worker.port}/file`, { signal });
+      await pipeline(answer.body as unknown as NodeJS.ReadableStream, createWriteStream(file));
+      return { ...dumped, ...(await measureRestore(file)) };
+    } finally {
+      await worker.stop();
+      await endpoint.stop();
+    }
+
+    async function measureDump(): Promise<Omit<BackupReport, keyof Restored>> {
+      const [times, pgTimes, cpus, pgCpus, workerCpus]: [number[], number[], number[], number[], number[]] = [
+        [],
+        [],
+        [],
+        [],
+        [],
+      ];
       const idle = residentBytes(worker.pid);
       let peak = idle;
       let summary: { tables: { rows: number }[]; uncompressed_bytes: number; postgres_version: string } | undefined;
       for (let round = 0; round < rounds; round++) {
-        const before = [cpuOf(worker.pid), cpuOf(endpoint.pid), cpuOf(stage.pid, true)] as const;
+        const spent = () => [cpuOf(worker.pid), cpuOf(endpoint.pid) + cpuOf(stage.pid, true)] as const;
+        const before = spent();
         const watch = setInterval(() => {
           peak = Math.max(peak, residentBytes(worker.pid));
         }, 50);
         let started = performance.now();
-        const answer = await fetch(`http://127.0.0.1:${worker.port}/`, { signal });
+        const answer = await fetch(`http://127.0.0.1:${worker.port}/`, { signal }).finally(() => clearInterval(watch));
         if (!answer.ok) throw new Error(`the dump failed: ${await answer.text()}`);
         summary = (await answer.json()) as typeof summary;
-        dumps.push((performance.now() - started) / 1000);
-        clearInterval(watch);
-        cpu.push({
-          worker: (cpuOf(worker.pid) - before[0]) / 1000,
-          endpoint: (cpuOf(endpoint.pid) - before[1]) / 1000,
-          database: (cpuOf(stage.pid, true) - before[2]) / 1000,
-        });
+        times.push(seconds(started));
+        const after = spent();
+        workerCpus.push((after[0] - before[0]) / 1000);
+        cpus.push((after[0] + after[1] - before[0] - before[1]) / 1000);
+
+        const databaseBefore = cpuOf(stage.pid, true);
         started = performance.now();
-        const pgDump = spawn(join(binaries, "pg_dump"), ["-d", stage.url("nexgen_owner", database)], {
+        const pgDump = spawn(join(binaries ?? "", "pg_dump"), ["-d", stage.url("nexgen_owner", database)], {
           stdio: ["ignore", "pipe", "inherit"],
           signal,
         });
         const gzip = spawn("gzip", { stdio: [pgDump.stdout, "ignore", "inherit"], signal });
-        await finished([pgDump, gzip]);
-        pgDumps.push((performance.now() - started) / 1000);
-        say(`  dump ${dumps.at(-1)?.toFixed(1)} s, pg_dump | gzip ${pgDumps.at(-1)?.toFixed(1)} s`);
+        const theirs = await finished([pgDump, gzip]);
+        pgTimes.push(seconds(started));
+        pgCpus.push((theirs + cpuOf(stage.pid, true) - databaseBefore) / 1000);
+        say(`  dump ${times.at(-1)?.toFixed(1)} s, pg_dump | gzip ${pgTimes.at(-1)?.toFixed(1)} s`);
       }
-
-      const file = join(home, "backup.sql.gz");
-      const answer = await fetch(`http://127.0.0.1:${worker.port}/file`, { signal });
-      await pipeline(answer.body as unknown as NodeJS.ReadableStream, createWriteStream(file));
-      const restores: number[] = [];
-      const psqls: number[] = [];
-      for (let round = 0; round < rounds; round++) {
-        let started = performance.now();
-        await restore(stage.url("nexgen_owner", await stage.empty()), createReadStream(file));
-        restores.push((performance.now() - started) / 1000);
-        started = performance.now();
-        const target = stage.url("nexgen_owner", await stage.empty());
-        const gunzip = spawn("gzip", ["-dc", file], { stdio: ["ignore", "pipe", "inherit"], signal });
-        const psql = spawn(
-          join(binaries, "psql"),
-          ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-1", "-o", "/dev/null", "-d", target],
-          { stdio: [gunzip.stdout, "ignore", "inherit"], signal },
-        );
-        await finished([gunzip, psql]);
-        psqls.push((performance.now() - started) / 1000);
-        say(`  restore ${restores.at(-1)?.toFixed(1)} s, psql ${psqls.at(-1)?.toFixed(1)} s`);
-      }
-      const each = (name: "worker" | "endpoint" | "database") => median(cpu.map((one) => one[name]));
-      const ratio = (of: number[], by: number[]) =>
-        median(of.flatMap((value, round) => (by[round] === undefined ? [] : [value / by[round]])));
       return {
         postgres: summary?.postgres_version ?? "",
         rows: summary?.tables.reduce((sum, { rows }) => sum + rows, 0) ?? 0,
         bytes: summary?.uncompressed_bytes ?? 0,
-        dump_seconds: median(dumps),
-        pg_dump_seconds: median(pgDumps),
-        of_pg_dump: ratio(pgDumps, dumps),
-        worker_cpu_seconds: each("worker"),
-        endpoint_cpu_seconds: each("endpoint"),
-        database_cpu_seconds: each("database"),
+        dump_seconds: median(times),
+        pg_dump_seconds: median(pgTimes),
+        of_pg_dump: ratio(pgTimes, times),
+        of_pg_dump_by_cpu: ratio(pgCpus, cpus),
+        dump_cpu_seconds: median(cpus),
+        pg_dump_cpu_seconds: median(pgCpus),
+        worker_cpu_seconds: median(workerCpus),
         peak_bytes: peak,
         idle_bytes: idle,
-        restore_seconds: median(restores),
-        psql_seconds: median(psqls),
-        of_psql: ratio(restores, psqls),
       };
-    } finally {
-      await worker.stop();
-      await endpoint.stop();
+    }
+
+    async function measureRestore(file: string): Promise<Restored> {
+      const [times, psqlTimes]: [number[], number[]] = [[], []];
+      for (let round = 0; round < rounds; round++) {
+        signal.throwIfAborted();
+        let target = stage.url("nexgen_owner", await stage.empty());
+        let started = performance.now();
+        await restore(target, createReadStream(file));
+        times.push(seconds(started));
+        target = stage.url("nexgen_owner", await stage.empty());
+        started = performance.now();
+        const gunzip = spawn("gzip", ["-dc", file], { stdio: ["ignore", "pipe", "inherit"], signal });
+        const psql = spawn(
+          join(binaries ?? "", "psql"),
+          ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-1", "-o", "/dev/null", "-d", target],
+          { stdio: [gunzip.stdout, "ignore", "inherit"], signal },
+        );
+        await finished([gunzip, psql]);
+        psqlTimes.push(seconds(started));
+        say(`  restore ${times.at(-1)?.toFixed(1)} s, psql ${psqlTimes.at(-1)?.toFixed(1)} s`);
+      }
+      return { restore_seconds: median(times), psql_seconds: median(psqlTimes), of_psql: ratio(times, psqlTimes) };
     }
   } finally {
     await stage.stop();

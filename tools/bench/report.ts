@@ -151,7 +151,7 @@ export function markdown(report: Report): string {
   if (backup)
     single.push(
       [
-        `Dump of ${backup.rows} rows, ${mib(backup.bytes)} of SQL: ${backup.dump_seconds.toFixed(1)} s; \`pg_dump\` and \`gzip\` ${backup.pg_dump_seconds.toFixed(1)} s: rows/s of theirs`,
+        `Dump of ${backup.rows} rows, ${mib(backup.bytes)} of SQL: ${backup.dump_seconds.toFixed(1)} s; \`pg_dump\` and \`gzip\` ${backup.pg_dump_seconds.toFixed(1)} s: rows/s of theirs (by CPU ${backup.of_pg_dump_by_cpu.toFixed(2)})`,
         backup.of_pg_dump.toFixed(2),
         "at least 1",
       ],
