@@ -38,6 +38,10 @@ const program = new Command("npm run bench --")
   .option("--quick", "two rounds of 1 s, on the small data set unless --set says otherwise, without the backup")
   .option("--json <file>", "write the report there as well")
   .option("--docs", "put its tables and its chart into docs/performance.md")
+  .option(
+    "--database-url <url>",
+    "a PostgreSQL of this machine instead of the embedded one, as its superuser; the nexgen_* roles there get new passwords",
+  )
   .option("--data-dir <directory>", "where the databases are kept: the large data set is made once", ".nexgen-bench")
   .addHelpText(
     "after",
@@ -52,6 +56,7 @@ const options = program.opts<{
   quick?: boolean;
   json?: string;
   docs?: boolean;
+  databaseUrl?: string;
   dataDir: string;
 }>();
 
@@ -91,7 +96,8 @@ async function run(directory: string) {
   }
   const measured = operations.filter(({ name }) => asked(name));
   if (measured.length > 0 || asked("load")) {
-    const stage = await startStage(directory, say);
+    const { databaseUrl: url } = options;
+    const stage = await startStage(directory, say, url === undefined ? {} : { url });
     const loader = new Loader(signal);
     const fields: Field[] = [];
     try {

@@ -105,7 +105,7 @@ export async function measureBackup(
   if (!binaries) return undefined;
   const home = join(directory, "installed");
   mkdirSync(home, { recursive: true });
-  const stage = await startStage(home, say, binaries);
+  const stage = await startStage(home, say, { binaries });
   try {
     const database = await stage.copy("large");
     const endpoint = await startServer("endpoint.ts", { upstream: { host: "127.0.0.1", port: stage.port } });

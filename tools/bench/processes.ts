@@ -175,11 +175,14 @@ function statOf(pid: number): string[] | undefined {
   }
 }
 
+/** The process that has started that one; 0 without /proc. */
+export const parentOf = (pid: number): number => Number(statOf(pid)?.[1] ?? 0);
+
 function children(parent: number): number[] {
   try {
     return readdirSync("/proc")
       .map(Number)
-      .filter((pid) => pid > 0 && Number(statOf(pid)?.[1]) === parent);
+      .filter((pid) => pid > 0 && parentOf(pid) === parent);
   } catch {
     return [];
   }

@@ -3,10 +3,11 @@ import { createWriteStream, readFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
 import { journal, migrate } from "../migrate.ts";
-import { startCluster } from "../postgres.ts";
+import { type Cluster, startCluster } from "../postgres.ts";
 import { createRoles } from "../roles.ts";
-import { root } from "../stack.ts";
+import { checkedDatabaseUrl, isLoopback, root } from "../stack.ts";
 import { type DataSet, fill } from "./data.ts";
+import { parentOf } from "./processes.ts";
 
 /** A PostgreSQL server for benches. */
 export interface Stage {
@@ -31,11 +32,13 @@ function templateOf(set: DataSet): string {
   return `${set}_${hash.digest("hex").slice(0, 12)}`;
 }
 
+type Server = Pick<Cluster, "port" | "superuserUrl" | "pid" | "stop">;
+
 /**
- * Starts the server, with its data in `directory`. It does not wait for the disk: a bench measures work, and a data set that
+ * A server of its own, with its data in `directory`. It does not wait for the disk: a bench measures work, and a data set that
  * is lost with the machine is made again.
  */
-export async function startStage(directory: string, say: (line: string) => void, binaries?: string): Promise<Stage> {
+async function ownServer(directory: string, say: (line: string) => void, binaries?: string): Promise<Server> {
   const log = createWriteStream(join(directory, "postgres.log"));
   const cluster = await startCluster({
     directory: join(directory, "postgres"),
@@ -44,6 +47,41 @@ export async function startStage(directory: string, say: (line: string) => void,
     log: (line) => log.write(`${line}\n`),
     notice: say,
   });
+  return { ...cluster, stop: () => cluster.stop().finally(() => log.end()) };
+}
+
+/** Somebody else's server on this machine, by the URL of its superuser, who makes databases and roles there. */
+async function givenServer(given: string): Promise<Server> {
+  const url = checkedDatabaseUrl(given, "--database-url");
+  if (!isLoopback(url.hostname)) throw new Error("--database-url goes to another machine: a bench measures this one.");
+  const client = new pg.Client({ connectionString: url.href });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ pid: number; super: boolean }>(
+      "SELECT pg_backend_pid() AS pid, rolsuper AS super FROM pg_roles WHERE rolname = current_user",
+    );
+    if (!rows[0]?.super)
+      throw new Error("--database-url must be the URL of a superuser: it makes databases and roles.");
+    const port = Number(url.port || 5432);
+    return { port, superuserUrl: url.href, pid: parentOf(rows[0].pid), stop: async () => {} };
+  } finally {
+    await client.end();
+  }
+}
+
+export interface StageOptions {
+  /** A bin directory such as /usr/lib/postgresql/15/bin; default: the embedded PostgreSQL. */
+  binaries?: string;
+  /** A running server instead, by the URL of its superuser. */
+  url?: string;
+}
+
+export async function startStage(
+  directory: string,
+  say: (line: string) => void,
+  { binaries, url: given }: StageOptions = {},
+): Promise<Stage> {
+  const cluster = given === undefined ? await ownServer(directory, say, binaries) : await givenServer(given);
   const admin = new pg.Client({ connectionString: cluster.superuserUrl });
   const password = randomBytes(24).toString("base64url");
   const url: Stage["url"] = (role, database) => `postgres://${role}:${password}@127.0.0.1:${cluster.port}/${database}`;
@@ -106,7 +144,6 @@ export async function startStage(directory: string, say: (line: string) => void,
       }
       await admin.end();
       await cluster.stop();
-      log.end();
     },
   };
 }
