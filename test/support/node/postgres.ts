@@ -126,7 +126,8 @@ async function failingEndpoint(request: IncomingMessage, response: ServerRespons
       return void begin();
     case "breaks-off":
       begin();
-      return void response.destroy();
+      // Once it has arrived.
+      return void setTimeout(() => response.destroy(), 200);
     case "loses-the-answer": {
       const passed = { host: "127.0.0.1", port, path: "/sql", method: "POST" };
       const toDatabase = createRequest({ ...passed, headers: { ...headers, "neon-connection-string": url } });
