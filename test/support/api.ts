@@ -48,9 +48,9 @@ export async function read<Schema extends z.ZodType>(
   return schema.parse(await response.json());
 }
 
-/** One statement as the database's owner, whose writes the API must cope with. */
+/** One statement as the database's owner, whose writes the API must cope with. It takes the time that it takes. */
 export async function sql(text: string, params: unknown[] = []): Promise<Row[]> {
-  const [rows = []] = await createDb(database.ownerUrl).write({ text, params });
+  const [rows = []] = await createDb(database.ownerUrl, undefined, undefined, 60_000).write({ text, params });
   return rows;
 }
 
