@@ -192,7 +192,7 @@ export interface components {
        * @enum {string}
        */
       database: "up" | "not-checked";
-      /** @example 0.3.0 */
+      /** @example 0.4.0 */
       version: string;
     };
     Problem: {
@@ -231,14 +231,14 @@ export interface components {
        * @enum {string}
        */
       status: "ok" | "failing";
-      /** @example 0.3.0 */
+      /** @example 0.4.0 */
       version: string;
       checks: ({
           /**
            * @example backup_age
            * @enum {string}
            */
-          name: "migrations" | "connections" | "transactions" | "backup_age" | "backup_run";
+          name: "migrations" | "connections" | "transactions" | "bucket" | "backup_age" | "backup_run";
           /**
            * @example ok
            * @enum {string}
@@ -295,10 +295,10 @@ export interface components {
       };
       bucket: {
         /**
-         * @description The backups and all that belongs to them
+         * @description The backups and all that belongs to them; null without an answer
          * @example 104857600
          */
-        bytes: number;
+        bytes: number | null;
       };
       backup: {
         /**

@@ -148,7 +148,7 @@ export function assertEveryRouteIsGuarded(app: OpenAPIHono<AppEnv>, pages: reado
 
 const info = {
   title: "Nexgen Finance API",
-  version: "0.3.0",
+  version: "0.4.0",
   description:
     "Purchase orders, their line items, clients and vendors of Nexgen ERP. Log in with `POST /auth/login` and send the " +
     "`access_token` as `Authorization: Bearer …`. Amounts are INR, exact, and leave as decimal strings. Errors are " +

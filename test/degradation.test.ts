@@ -87,6 +87,13 @@ it("serves everything but the backups while R2 is down", async () => {
     expect(made.status).toBe(201);
     for (const path of ["/health", "/client", "/po/list", "/po/aggregated/by-store", "/ops/counts", "/docs"])
       expect((await call(path, { token })).status, path).toBe(200);
+    const detailed = await call("/health/detailed", { token });
+    expect(detailed.status).toBe(503);
+    const { checks, database, bucket: size } = (await detailed.json()) as Record<string, Record<string, unknown>[]>;
+    expect(checks?.filter(({ status }) => status === "failing")).toEqual([
+      { name: "bucket", status: "failing", detail: expect.stringContaining("(10001)") },
+    ]);
+    expect([database, size]).toEqual([expect.objectContaining({ bytes: expect.any(Number) }), { bytes: null }]);
     // That it is down indeed.
     expect((await call("/ops/backups", { token })).status).toBe(500);
   } finally {

@@ -8,7 +8,7 @@ const instant = z.iso
 
 const Check = z.strictObject({
   name: z
-    .enum(["migrations", "connections", "transactions", "backup_age", "backup_run"])
+    .enum(["migrations", "connections", "transactions", "bucket", "backup_age", "backup_run"])
     .openapi({ example: "backup_age" }),
   status: z.enum(["ok", "failing"]).openapi({ example: "ok" }),
   detail: z.string().max(1000).optional().openapi({ example: "There is no backup.", description: "What is failing" }),
@@ -18,7 +18,7 @@ export type Check = z.infer<typeof Check>;
 export const DetailedHealth = z
   .strictObject({
     status: z.enum(["ok", "failing"]).openapi({ example: "ok", description: "`failing` as soon as one check is" }),
-    version: z.string().max(50).openapi({ example: "0.3.0" }),
+    version: z.string().max(50).openapi({ example: "0.4.0" }),
     checks: z.array(Check).max(10),
     database: z.strictObject({
       bytes: z.int().min(0).openapi({ example: 12_582_912 }),
@@ -54,7 +54,10 @@ export const DetailedHealth = z
         .openapi({ example: 0.004, description: "Of all that the owner sees; null for none" }),
     }),
     bucket: z.strictObject({
-      bytes: z.int().min(0).openapi({ example: 104_857_600, description: "The backups and all that belongs to them" }),
+      bytes: z.int().min(0).nullable().openapi({
+        example: 104_857_600,
+        description: "The backups and all that belongs to them; null without an answer",
+      }),
     }),
     backup: z.strictObject({
       newest_id: Day.nullable().openapi({ example: "2026-11-25" }),

@@ -97,11 +97,14 @@ export const healthRoutes = feature()
       const { bytes, migrations, newestMigration, mostConnections, connections, largestTables } = await databaseState(
         c.var.db,
       );
-      const [state, bucketSize] = await Promise.all([backupState(c.env.BACKUPS), bucketBytes(c.env.BACKUPS)]);
+      // Without R2 the rest is all the more worth knowing.
+      const bucket = await Promise.all([backupState(c.env.BACKUPS), bucketBytes(c.env.BACKUPS)]).then(
+        ([state, size]) => ({ ...state, size, faults: backupFaults(state, Date.now()) }),
+        (cause: unknown) => ({ fault: `The bucket of the backups does not answer: ${cause}`.slice(0, 1000) }),
+      );
+      const known = "faults" in bucket ? bucket : undefined;
       const used = connections.reduce((sum, { count }) => sum + count, 0);
       const ages = connections.flatMap(({ transactionSeconds }) => transactionSeconds ?? []);
-      const { newest, run, lastFailure } = state;
-      const faults = backupFaults(state, Date.now());
       const check = (name: Check["name"], fault: string | undefined): Check =>
         fault === undefined ? { name, status: "ok" } : { name, status: "failing", detail: fault };
       const checks = [
@@ -116,9 +119,18 @@ export const healthRoutes = feature()
             : undefined,
         ),
         check("transactions", oldTransaction(connections)),
-        check("backup_age", faults.find(({ kind }) => kind === "backup-stale")?.text),
-        check("backup_run", faults.find(({ kind }) => kind === "backup-died" || kind === "backup-failed")?.text),
+        check("bucket", "fault" in bucket ? bucket.fault : undefined),
+        ...(known
+          ? [
+              check("backup_age", known.faults.find(({ kind }) => kind === "backup-stale")?.text),
+              check(
+                "backup_run",
+                known.faults.find(({ kind }) => kind === "backup-died" || kind === "backup-failed")?.text,
+              ),
+            ]
+          : []),
       ];
+      const { newest, run, lastFailure } = known ?? {};
       const failing = checks.some(({ status }) => status === "failing");
       return c.json(
         {
@@ -136,7 +148,7 @@ export const healthRoutes = feature()
             },
             longest_transaction_seconds: ages.length > 0 ? Math.max(...ages) : null,
           },
-          bucket: { bytes: bucketSize },
+          bucket: { bytes: known?.size ?? null },
           backup: {
             newest_id: newest?.id ?? null,
             age_seconds: newest ? Math.floor((Date.now() - Date.parse(newest.started_at)) / 1000) : null,

@@ -50,7 +50,7 @@ export async function read<Schema extends z.ZodType>(
 
 /** One statement as the database's owner, whose writes the API must cope with. It takes the time that it takes. */
 export async function sql(text: string, params: unknown[] = []): Promise<Row[]> {
-  const [rows = []] = await createDb(database.ownerUrl, undefined, undefined, 60_000).write({ text, params });
+  const [rows = []] = await createDb(database.ownerUrl, undefined, { patience: 60_000 }).write({ text, params });
   return rows;
 }
 
