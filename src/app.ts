@@ -4,11 +4,12 @@ import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { authRoutes } from "./auth/routes.ts";
 import { backupRoutes } from "./backup/routes.ts";
+import { boundedBody } from "./body.ts";
 import { clientRoutes } from "./client/routes.ts";
 import { createDb, type Timing } from "./db/client.ts";
 import { docsHeaders, docsRoutes } from "./docs/routes.ts";
 import { type AppEnv, settings } from "./env.ts";
-import { boundedJson } from "./exact-json.ts";
+import { exactJson } from "./exact-json.ts";
 import { exposedHeaders } from "./exposed-headers.ts";
 import { healthRoutes } from "./health/routes.ts";
 import { lineItemRoutes } from "./line-item/routes.ts";
@@ -79,7 +80,8 @@ app.use(async function openForBusiness(c, next) {
   if (c.get("settings").maintenance && c.req.path !== "/health") throw maintenance();
   await next();
 });
-app.use(boundedJson);
+app.use(boundedBody);
+app.use(exactJson);
 app.use(async function knownMethod(c, next) {
   // A path that stands in the document as it is: PATCH /po/list is not a PATCH of the PO with the id "list".
   const methods = literalPaths().get(c.req.path);

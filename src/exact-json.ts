@@ -1,6 +1,4 @@
 import type { MiddlewareHandler } from "hono";
-import type { AppEnv } from "./env.ts";
-import { Problem } from "./problem.ts";
 
 /** A JSON number that a double cannot hold as it was written; decimals read `source`, everything else refuses it. */
 export class InexactNumber {
@@ -81,48 +79,8 @@ export function parseExactly(text: string): unknown {
 // RFC 8259, section 8.1: JSON is UTF-8. Anything else would be stored as U+FFFD in silence.
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
-/** What strangers may send is small: a mebibyte of JSON takes half a second to read exactly. */
-const mostBytes = (path: string) => (/^\/auth\//.test(path) ? 64 * 1024 : 1024 * 1024);
-
-/**
- * Bounds the body, and reads its JSON exactly, so that no digit of an amount is lost before it is looked at. It is read when
- * a handler asks for it, which is behind the check of the token: a body of unknown length would wait in memory until then.
- */
-export const boundedJson: MiddlewareHandler<AppEnv> = async function boundedJson(c, next) {
-  const most = mostBytes(c.req.path);
-  const tooLarge = () => new Problem("body-too-large", `A body may have ${most} bytes here.`);
-  const length = c.req.header("Content-Length");
-  const hasLength = length !== undefined && c.req.header("Transfer-Encoding") === undefined;
-  if (Number(length ?? 0) > most) throw tooLarge();
-  let reading: Promise<ArrayBuffer> | undefined;
-  const read = async () => {
-    const began = performance.now();
-    try {
-      // A length that is told is kept to.
-      return await (hasLength ? c.req.raw.arrayBuffer() : bytesOf(c.req.raw.body, most, tooLarge));
-    } catch (error) {
-      // A validator that asked for JSON calls every failure a fault of the JSON.
-      c.set("bodyFault", error instanceof Problem ? error : new Problem("malformed-request", "The body broke off."));
-      throw c.var.bodyFault;
-    } finally {
-      c.var.timing.bodyMilliseconds = performance.now() - began;
-    }
-  };
-  c.req.arrayBuffer = () => {
-    reading ??= read();
-    return reading;
-  };
+/** Reads the request's JSON exactly, so that no digit of an amount is lost before it is looked at. */
+export const exactJson: MiddlewareHandler = async function exactJson(c, next) {
   c.req.json = async <T>() => parseExactly(utf8.decode(await c.req.arrayBuffer())) as T;
   await next();
 };
-
-async function bytesOf(body: ReadableStream<Uint8Array> | null, most: number, tooLarge: () => Problem) {
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  let size = 0;
-  for await (const part of body ?? []) {
-    size += part.byteLength;
-    if (size > most) throw tooLarge();
-    parts.push(part as Uint8Array<ArrayBuffer>);
-  }
-  return new Blob(parts).arrayBuffer();
-}

@@ -119,11 +119,11 @@ function recordRequest(c: Context<AppEnv>, answered: Answered): void {
 
 const longAnswerMilliseconds = 5000;
 
-/** What an answer took of our time: a slow client sends its body as it likes, and strangers wait for each other's log-ins. */
+/** What an answer took of our time: a slow client sends its body as it likes, and passwords wait for each other. */
 function ourMilliseconds(c: Context<AppEnv>, ms: number): number {
   const { milliseconds, bodyMilliseconds = 0 } = c.get("timing");
-  const isSignIn = c.get("caller") === undefined && c.req.path.startsWith("/auth/");
-  return isSignIn ? milliseconds : ms - bodyMilliseconds;
+  const hasPassword = /^\/(auth|user)(\/|$)/.test(c.req.path);
+  return hasPassword ? milliseconds : ms - bodyMilliseconds;
 }
 
 /** Tells the operator what no request should be. Nobody waits for it. */

@@ -3,7 +3,7 @@ import { NeonDbError } from "@neondatabase/serverless";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { PasswordsBusy } from "./auth/password.ts";
+import { Busy } from "./busy.ts";
 import { constraints } from "./constraints.ts";
 import type { AppEnv } from "./env.ts";
 
@@ -186,7 +186,7 @@ const httpKinds: Partial<Record<number, ProblemKind>> = {
 
 function asProblem(error: unknown, bodyFault?: Problem): Problem {
   if (error instanceof Problem) return error;
-  if (error instanceof PasswordsBusy) return unavailable("Too many log in at once. Try again.", { cause: error });
+  if (error instanceof Busy) return unavailable(error.message, { cause: error });
   if (error instanceof NeonDbError) {
     const known = databaseProblem(error);
     if (known) return known;
@@ -218,8 +218,8 @@ export function renderProblem(error: unknown, c: Context<AppEnv>): Response {
 /** What the log says of a request that failed: which problem it was, and its cause when the fault is ours. */
 export function failureOf(error: unknown): NonNullable<AppEnv["Variables"]["failure"]> {
   const problem = asProblem(error);
-  // Maintenance is meant, and strangers alone can keep passwords busy: neither must hide what is not.
-  const meant = problem.kind === "maintenance" || problem.cause instanceof PasswordsBusy;
+  // Maintenance is meant, and strangers alone can keep us busy: neither must hide what is not.
+  const meant = problem.kind === "maintenance" || problem.cause instanceof Busy;
   const ours = kinds[problem.kind].status >= 500 && !meant;
   return { problem: problem.kind, cause: ours ? (problem.cause ?? problem) : undefined };
 }

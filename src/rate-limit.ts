@@ -31,17 +31,18 @@ export function sourceOf(address: string): string {
  * What is counted as one user: a session, for as long as its tokens are of one version. Whether a session is over the
  * database alone knows, later: whoever has a token of an ended one must not use up what its owner may send.
  */
-const userOf = ({ sessionId, tokenVersion }: Caller) => `${sessionId} ${tokenVersion}`;
+export const userOf = ({ sessionId, tokenVersion }: Caller) => `${sessionId} ${tokenVersion}`;
 
 /**
  * What is counted as one address. What a page of another site sends from there is counted apart: nobody who opens that page
  * has meant it. Whoever is no browser and says so has two counts, which is all that it gains.
  */
-function addressOf(c: Context<AppEnv>): string {
+export function addressOf(c: Context<AppEnv>): string {
   const source = sourceOf(clientAddress(c) ?? "local");
-  const isForeign =
-    c.req.header("Sec-Fetch-Site") === "cross-site" &&
-    !c.get("settings").corsOrigins.includes(c.req.header("Origin") ?? "");
+  const origin = c.req.header("Origin");
+  const isElsewhere =
+    c.req.header("Sec-Fetch-Site") === "cross-site" || (origin !== undefined && origin !== new URL(c.req.url).origin);
+  const isForeign = isElsewhere && !c.get("settings").corsOrigins.includes(origin ?? "");
   return isForeign ? `cross-site ${source}` : source;
 }
 

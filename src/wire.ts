@@ -213,7 +213,7 @@ export const prose = (maxLength: number, example: string) =>
     .openapi({ example });
 
 // Nobody sees them: two names could look like one. Indian scripts write with the joiners (U+200C, U+200D), so these stay.
-const invisible = /(?![\u200c\u200d])\p{Cf}|[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
+const invisible = /(?![\u200c\u200d])[\p{Cf}\p{DI}]|\u2800/u;
 
 /**
  * Text that must say something, seen: blanks at its ends go, and something must be left. Of the control characters it may

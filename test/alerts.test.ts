@@ -2,7 +2,7 @@ import { createScheduledController } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import bcrypt from "bcryptjs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { PasswordsBusy } from "../src/auth/password.ts";
+import { Busy } from "../src/busy.ts";
 import worker from "../src/index.ts";
 import { call, signIn, sql } from "./support/api.ts";
 import { interfered } from "./support/backup.ts";
@@ -138,7 +138,7 @@ describe("a request tells the operator", () => {
     }
     vi.restoreAllMocks();
     lines = logged();
-    vi.spyOn(bcrypt, "compare").mockRejectedValue(new PasswordsBusy());
+    vi.spyOn(bcrypt, "compare").mockRejectedValue(new Busy("busy"));
     const login = { method: "POST", body: { username: "nobody", password: "x" } };
     await problem(await call("/auth/login", login), "unavailable");
     vi.restoreAllMocks();

@@ -199,8 +199,9 @@ describe.each(servers)("the local Neon endpoint on $name", ({ binaries }) => {
     for (let i = 0; i < 8; i++) {
       const [row] =
         await sql`SELECT current_setting('statement_timeout') AS timeout, to_regclass('leftover') AS leftover,
-        (SELECT count(*)::int FROM pg_stat_activity WHERE state = 'idle in transaction') AS open,
-        (SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory') AS locks`;
+        (SELECT count(*)::int FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()) AS open,
+        (SELECT count(*)::int FROM pg_locks JOIN pg_database d ON d.oid = database
+         WHERE locktype = 'advisory' AND d.datname = current_database()) AS locks`;
       expect(row).toEqual({ timeout: "0", leftover: null, open: 0, locks: 0 });
     }
   });

@@ -191,6 +191,46 @@ describe("a body", () => {
       expect(pulled).toBeLessThan(10);
     });
 
+    it("costs no more where it comes in a thousand pieces", async () => {
+      const { token } = await signIn("editor");
+      const text = new TextEncoder().encode(`{"name":"${crypto.randomUUID()}"}`.padEnd(5000));
+      const pieces = new ReadableStream<Uint8Array>({
+        start(controller) {
+          for (let at = 0; at < text.length; at += 5) controller.enqueue(text.subarray(at, at + 5));
+          controller.close();
+        },
+      });
+      const headers = { "Content-Type": "application/json" };
+      expect((await call("/client", { method: "POST", token, bytes: pieces, headers })).status).toBe(201);
+    });
+
+    it("waits for eight of one sender at once, and no more", async () => {
+      const [busy, other] = [await signIn("editor"), await signIn("editor")];
+      const headers = { "Content-Type": "application/json" };
+      const ends: (() => void)[] = [];
+      const endless = () =>
+        new ReadableStream<Uint8Array>({
+          start(controller) {
+            controller.enqueue(new TextEncoder().encode("{"));
+            ends.push(() => controller.close());
+          },
+        });
+      const held = Array.from({ length: 8 }, () =>
+        call("/client", { method: "POST", token: busy.token, bytes: endless(), headers }),
+      );
+      const body = { name: crypto.randomUUID() };
+      await vi.waitFor(async () => {
+        const response = await call("/client", { method: "POST", token: busy.token, body });
+        expect(response.headers.get("Retry-After")).toBe("5");
+        await problem(response, "unavailable");
+      });
+      expect((await call("/client", { method: "POST", token: other.token, body })).status).toBe(201);
+      for (const end of ends) end();
+      for (const response of await Promise.all(held)) await problem(response, "malformed-request");
+      const again = { name: crypto.randomUUID() };
+      expect((await call("/client", { method: "POST", token: busy.token, body: again })).status).toBe(201);
+    });
+
     it("begins behind 64 KiB where strangers send it", async () => {
       await problem(await post(bodyOf(2 ** 16)), "wrong-credentials");
       const headers = { "Content-Type": "application/json" };

@@ -1,4 +1,5 @@
 import bcrypt from "bcryptjs";
+import { Busy } from "../busy.ts";
 import { isCommon } from "./common-password.ts";
 
 /** bcrypt's work factor unless `BCRYPT_COST` says otherwise: one compare at 12 is about 0.3 s of CPU. */
@@ -22,9 +23,6 @@ export function passwordFault(password: string, names: readonly string[]): strin
   return undefined;
 }
 
-/** Too many passwords are being worked on at once in this isolate: later they may be. */
-export class PasswordsBusy extends Error {}
-
 /** Longer than a look-up and a bcrypt take: should a turn be lost all the same, two at once are the lesser evil. */
 const abandonedMilliseconds = 3000;
 const patienceMilliseconds = 8000;
@@ -32,7 +30,7 @@ let working: { since: number } | undefined;
 
 /**
  * One bcrypt at a time in an isolate. It yields every 100 ms: 20 at once would have every other request wait for a slice of
- * each, again and again. Throws PasswordsBusy when its turn does not come. An attempt is counted within its turn: one that
+ * each, again and again. Throws Busy when its turn does not come. An attempt is counted within its turn: one that
  * is turned away for want of one is none. `request` keeps the work alive: one whose client has gone is cut off, and would
  * keep its turn.
  */
@@ -42,7 +40,7 @@ export async function inTurn<T>(
 ): Promise<T> {
   // Asked again and again, as one request of a Worker must not wake another one.
   for (const arrived = Date.now(); working && Date.now() - working.since < abandonedMilliseconds; ) {
-    if (Date.now() - arrived > patienceMilliseconds) throw new PasswordsBusy();
+    if (Date.now() - arrived > patienceMilliseconds) throw new Busy("Too many log in at once. Try again.");
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   const mine = { since: Date.now() };
