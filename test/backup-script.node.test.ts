@@ -92,6 +92,8 @@ describe("the splitter of a backup's SQL", () => {
       `${firstLine}\nSELECT 1;\nCOMMIT;\n`,
       /line 3 has "COMMIT;": a restore is one transaction/,
     ],
+    ["one behind a comment", `${firstLine}\n/* a */ -- b\nCOMMIT;\n`, /"\/\* a \*\/ -- b\nCOMMIT;": a restore is one/],
+    ["one in another case", `${firstLine}\n/**/ end;\n`, /a restore is one transaction/],
     ["two statements in a line", `${firstLine}\nSELECT 1; COMMIT;\n`, /line 2 goes on after the end of a statement/],
     [
       "a statement without an end",

@@ -197,6 +197,14 @@ describeServers(
         () => Buffer.from(text.replace(/^(COPY "Finances"."client" \(.*\n)(.*\n)/m, "$1$2$2")),
         /^line \d+, ALTER TABLE .*client.*: could not create unique index "client_pkey"/,
       ],
+      [
+        "a file that has its strings read otherwise, to hide the end of the transaction in one",
+        () =>
+          Buffer.from(
+            "-- nexgen backup\nSET standard_conforming_strings = off;\nSELECT '\\'';CREATE SCHEMA evil;COMMIT;--';\n-- nexgen backup complete\n",
+          ),
+        /^line 2: it sets standard_conforming_strings to off/,
+      ],
     ])("after %s", async (_, bytes, message) => {
       const url = await empty();
       expect(await refused(restore(url, inChunks(bytes())))).toMatch(message);

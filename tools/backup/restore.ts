@@ -63,10 +63,11 @@ export async function restore(url: string, file: Readable, options: RestoreOptio
     await client.query(
       "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
     );
+    const otherwise = readOtherwise(client);
     // db:migrate's lock: neither of the two meets the other's half.
     await client.query("SELECT pg_advisory_xact_lock(hashtext('nexgen-migrate'))");
     await refuseUnlessEmpty(client);
-    const restored = await run(client, file, options);
+    const restored = await run(client, file, options, otherwise);
     signal?.throwIfAborted();
     // From here on an interruption comes too late.
     signal?.removeEventListener("abort", interrupt);
@@ -85,7 +86,28 @@ export async function restore(url: string, file: Readable, options: RestoreOptio
   }
 }
 
-async function run(client: pg.Client, file: Readable, options: RestoreOptions): Promise<Restored> {
+/**
+ * Answers why the server reads the text of the file otherwise than script.ts does from now on: then a statement could hide in
+ * what is a string here. Undefined as long as it does not.
+ */
+function readOtherwise(client: pg.Client): () => string | undefined {
+  const meant: Record<string, string> = { standard_conforming_strings: "on", client_encoding: "UTF8" };
+  let reason: string | undefined;
+  // The server tells of these settings whenever they change, however that is done.
+  const { connection } = client as pg.Client & { connection: NodeJS.EventEmitter };
+  connection.on("parameterStatus", ({ parameterName, parameterValue }: Record<string, string>) => {
+    const wanted = meant[parameterName ?? ""];
+    if (wanted !== undefined && parameterValue !== wanted) reason = `it sets ${parameterName} to ${parameterValue}`;
+  });
+  return () => reason;
+}
+
+async function run(
+  client: pg.Client,
+  file: Readable,
+  options: RestoreOptions,
+  otherwise: () => string | undefined,
+): Promise<Restored> {
   const { expected, onProgress, signal } = options;
   const hash = createHash("sha256");
   let bytes = 0;
@@ -122,6 +144,8 @@ async function run(client: pg.Client, file: Readable, options: RestoreOptions): 
         { cause: error },
       );
     }
+    const reason = otherwise();
+    if (reason !== undefined) throw new RestoreRefused(`line ${piece.line}: ${reason}, which no backup does`);
     restored.seconds[phase] += (performance.now() - began) / 1000;
     began = performance.now();
   }

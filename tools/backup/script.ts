@@ -13,7 +13,7 @@ const terminator = Buffer.from("\n\\.\n");
 const newline = 0x0a;
 const limitBytes = 16 * 1024 * 1024;
 const copyCommand = /^COPY (?:(?:"(?:[^"]|"")*"|[\w$]+)\.)?("(?:[^"]|"")*"|[\w$]+) .*FROM stdin;$/s;
-const transaction = /^(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|PREPARE)\b/i;
+const transaction = ["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "PREPARE"];
 
 /**
  * Splits the SQL text of a backup into statements and COPY blocks, with a bounded piece of it in memory. Throws
@@ -32,8 +32,8 @@ export async function* pieces(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<
         throw new ScriptError(`it ends after line ${source.lines} without "${lastLine}": the rest is missing`);
       return;
     }
-    const { text, line } = statement;
-    if (transaction.test(text)) throw new ScriptError(`line ${line} has "${text}": a restore is one transaction`);
+    const { text, line, verb } = statement;
+    if (transaction.includes(verb)) throw new ScriptError(`line ${line} has "${text}": a restore is one transaction`);
     const name = copyCommand.exec(text)?.[1];
     if (name === undefined) {
       yield { kind: "statement", text, line };
@@ -57,7 +57,7 @@ const insideName = /"/g;
 const insideEscapes = /\\[\s\S]|''|'/g;
 const insideComment = /\/\*|\*\//g;
 
-async function nextStatement(source: Source): Promise<{ text: string; line: number } | undefined> {
+async function nextStatement(source: Source): Promise<{ text: string; line: number; verb: string } | undefined> {
   const parts: string[] = [];
   let size = 0;
   let line = 0;
@@ -107,7 +107,8 @@ async function nextStatement(source: Source): Promise<{ text: string; line: numb
         if (parentheses > 0 || bodies > 0) continue;
         if (text.slice(position).trim() !== "")
           throw new ScriptError(`line ${source.lines} goes on after the end of a statement`);
-        return { text: parts.join("").trim(), line };
+        // Whatever comments stand before it.
+        return { text: parts.join("").trim(), line, verb: words[0] ?? "" };
       } else {
         // BEGIN ATOMIC … END, in which semicolons end statements of the body.
         const word = match.toUpperCase();
