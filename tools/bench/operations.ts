@@ -199,7 +199,7 @@ export async function planOf(subjects: Subjects, set: DataSet): Promise<Plan> {
   const plan: Plan = {
     po: await step((db) => findPo(db, id), "viewer"),
     list: await step((db) => listPos(db, PurchaseOrderQuery.parse({}), undefined, 51), "viewer"),
-    "by-store": await step((db) => listBundles(db, page), "viewer"),
+    "by-store": await step((db) => listBundles(db, { ...page, sort: "-created_at" }), "viewer"),
     "add-line": await step((db) => insertLineItems(db, id, list), "editor"),
     "create-po": await step((db) => insertPo(db, order), "editor"),
     "log-in": await step((db) => beginLogIn(db, username, null)),

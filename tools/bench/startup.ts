@@ -65,9 +65,10 @@ export async function measureStartup(
   rounds: number,
   interrupted: AbortSignal,
 ): Promise<StartupReport> {
-  const file = join(directory, "dependencies.js");
-  // Beside the sources, as far as the packages are concerned.
-  mkdirSync(directory, { recursive: true });
+  // Beside the sources, as far as the packages are concerned, wherever the data are.
+  const beside = join(root, "node_modules/.nexgen-bench");
+  const file = join(beside, `dependencies-${process.pid}.js`);
+  mkdirSync(beside, { recursive: true });
   writeFileSync(file, dependencies());
   const bundled = await bundle(join(directory, "bundle-dependencies"), file);
   const cpuUntilAnswer = async (worker: string) => {
