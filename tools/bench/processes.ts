@@ -130,6 +130,10 @@ export async function startWorker({
     convertV4MiniflareOptions({
       telemetry: { enabled: false },
       cf: false,
+      // The platform takes the lines; a terminal would be as slow as it is.
+      handleStructuredLogs: ({ level, message }) => {
+        if (level === "error") console.error(message);
+      },
       modules:
         entry === undefined
           ? [{ type: "ESModule", path: "index.js", contents: code }]
@@ -143,6 +147,7 @@ export async function startWorker({
       stripCfConnectingIp: false,
       ...(inspectorPort === undefined ? {} : { inspectorPort }),
       ...(bucketDirectory === undefined ? {} : { r2Buckets: ["BACKUPS"], r2Persist: bucketDirectory }),
+      analyticsEngineDatasets: { ANALYTICS: { dataset: "bench" } },
     }),
   );
   await miniflare.ready;
