@@ -154,9 +154,9 @@ export async function listBundles(
   const [snapshotAt = null, snapshotId = null, at = null, after = null] = query.after ?? [];
   const walk = { client: query.clientId ?? null, snapshotAt, snapshotId };
   const page = pages[query.sort][query.withLines ? "withLines" : "plain"];
-  const [rows = [], [newestPo] = [], summaries] = await db.read(
-    page({ ...walk, at, after, limit: query.limit }),
+  const [[newestPo] = [], rows = [], summaries] = await db.read(
     newest(walk),
+    page({ ...walk, at, after, limit: query.limit }),
     ...(query.withSummary ? [summary(walk)] : []),
   );
   return {
