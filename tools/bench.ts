@@ -135,10 +135,10 @@ async function run(directory: string) {
 
 function writeDocs(text: string, report: Report) {
   const page = join(root, "docs/performance.md");
-  const marks = /(<!-- bench -->\n)[\s\S]*(\n<!-- \/bench -->)/;
+  const marks = /(<!-- bench -->\n)[\s\S]*(<!-- \/bench -->)/;
   writeFileSync(
     page,
-    readFileSync(page, "utf8").replace(marks, (_, begin, end) => `${begin}\n${text}\n${end}`),
+    readFileSync(page, "utf8").replace(marks, (_, begin, end) => `${begin}\n${text}\n\n${end}`),
   );
   if (report.operations.length > 0) writeFileSync(join(root, "docs/performance.svg"), chart(report.operations));
 }
