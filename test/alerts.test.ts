@@ -111,13 +111,19 @@ describe("a request tells the operator", () => {
     let now = performance.now();
     vi.spyOn(performance, "now").mockImplementation(() => now);
     const slowly = (end: (controller: ReadableStreamDefaultController) => void) =>
-      new ReadableStream<Uint8Array>({
-        async pull(controller) {
-          now += 6000;
-          controller.enqueue(new TextEncoder().encode(`{"username":"nobody","password":"x"}`));
-          end(controller);
+      new ReadableStream<Uint8Array>(
+        {
+          async pull(controller) {
+            // When the request has begun.
+            await scheduler.wait(50);
+            now += 6000;
+            controller.enqueue(new TextEncoder().encode(`{"username":"nobody","password":"x"}`));
+            end(controller);
+          },
         },
-      });
+        // Not before it is read.
+        { highWaterMark: 0 },
+      );
     const post = (path: string, bytes: ReadableStream<Uint8Array>) =>
       call(path, { method: "POST", bytes, token, headers: { "Content-Type": "application/json" } });
     for (const path of ["/auth/login", "/client"]) {
@@ -144,9 +150,9 @@ describe("a request tells the operator", () => {
     vi.restoreAllMocks();
     lines = logged();
     // What comes next is told of, and nothing was before it.
-    await breakClients();
-    await call("/client", { token });
-    await eventually([{ kind: "server-error" }]);
+    breakDatabase();
+    expect((await call("/po/list", { token })).status).toBe(503);
+    await eventually([{ kind: "database-down" }]);
     expect(await sent()).toHaveLength(1);
   });
 
