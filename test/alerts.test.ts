@@ -7,9 +7,9 @@ import worker from "../src/index.ts";
 import { call, signIn, sql } from "./support/api.ts";
 import { interfered } from "./support/backup.ts";
 import { database } from "./support/database.ts";
+import { brokenOffExport } from "./support/export.ts";
 import { logged } from "./support/log.ts";
 import { problem } from "./support/problem.ts";
-import { insertClient } from "./support/rows.ts";
 
 interface Sent {
   text: string;
@@ -92,17 +92,7 @@ describe("a request tells the operator", () => {
 
   it("that an export broke off by our fault", async () => {
     const { token } = await signIn();
-    const client_id = await insertClient();
-    await sql(
-      `INSERT INTO "Finances".client_po (client_id, notes) SELECT $1, repeat('x', 1000) FROM generate_series(1, 2000)`,
-      [client_id],
-    );
-    const response = await call(`/po/list?client_id=${client_id}`, { token, headers: { Accept: "text/csv" } });
-    const reader = response.body?.getReader();
-    await reader?.read();
-    await sql(`ALTER TABLE "Finances".client_po RENAME TO elsewhere`);
-    while (!(await reader?.read().catch(() => ({ done: true })))?.done);
-    await sql(`ALTER TABLE "Finances".elsewhere RENAME TO client_po`);
+    await brokenOffExport(token);
     await eventually([{ kind: "server-error", details: { route: "/po/list" } }]);
   });
 

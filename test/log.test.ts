@@ -4,6 +4,7 @@ import { createDb } from "../src/db/client.ts";
 import { insertAccount, logIn } from "./support/accounts.ts";
 import { call, signIn, sql } from "./support/api.ts";
 import { database } from "./support/database.ts";
+import { halfReadExport } from "./support/export.ts";
 import { logged } from "./support/log.ts";
 import { operations, prepared, successOf, titled } from "./support/operations.ts";
 import { insertClient, insertPo } from "./support/rows.ts";
@@ -135,14 +136,7 @@ describe("a stream", () => {
   /** An export of two pages, of which the first is read. */
   async function halfRead() {
     const { token } = await signIn();
-    const client_id = await insertClient();
-    await sql(
-      `INSERT INTO "Finances".client_po (client_id, notes) SELECT $1, repeat('x', 1000) FROM generate_series(1, 2000)`,
-      [client_id],
-    );
-    const response = await call(`/po/list?client_id=${client_id}`, { token, headers: { Accept: "text/csv" } });
-    const reader = response.body?.getReader();
-    await reader?.read();
+    const reader = await halfReadExport(token);
     expect(requests()).toEqual([]);
     return { reader };
   }

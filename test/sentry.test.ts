@@ -5,7 +5,7 @@ import packageJson from "../package.json" with { type: "json" };
 import worker from "../src/index.ts";
 import { call, signIn, sql } from "./support/api.ts";
 import { database } from "./support/database.ts";
-import { insertClient } from "./support/rows.ts";
+import { brokenOffExport } from "./support/export.ts";
 
 /** What the SDK sends: a header, and for each item a header and its content. */
 interface Envelope {
@@ -91,17 +91,7 @@ describe("Sentry is told", () => {
 
   it("of an export that broke off by our fault, and of a backup that failed", async () => {
     const { token } = await signIn("admin");
-    const client_id = await insertClient();
-    await sql(
-      `INSERT INTO "Finances".client_po (client_id, notes) SELECT $1, repeat('x', 1000) FROM generate_series(1, 2000)`,
-      [client_id],
-    );
-    const response = await call(`/po/list?client_id=${client_id}`, { token, headers: { Accept: "text/csv" } });
-    const reader = response.body?.getReader();
-    await reader?.read();
-    await sql(`ALTER TABLE "Finances".client_po RENAME TO elsewhere`);
-    while (!(await reader?.read().catch(() => ({ done: true })))?.done);
-    await sql(`ALTER TABLE "Finances".elsewhere RENAME TO client_po`);
+    await brokenOffExport(token);
     expect(await events(1)).toMatchObject([{ tags: { route: "/po/list", problem: "internal" } }]);
     Object.assign(env, { BACKUP_DATABASE_URL: database.backupUrl.replace(/:[^:@/]+@/, ":wrong-secret-and-long@") });
     await call("/ops/backups", { method: "POST", token });
